@@ -234,7 +234,7 @@ class Account(Struct, frozen=True, kw_only=True):
 
 
 class PlannedOrder(Struct, frozen=True, kw_only=True):
-    """An order the plan wants; the store gives it its number and so its id. replaces: our id of the order it replaces."""
+    """An order the plan wants; the store gives it its number, so its id. replaces: our id of the order it replaces."""
 
     kind: OrderKind
     side: Side

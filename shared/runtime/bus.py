@@ -1,0 +1,238 @@
+"""The bus: streams, latest views and askable replies on one Redis-compatible server.
+
+Readers use plain XREAD from positions of their own. Writes are never repeated silently (redis-py's default is ten
+silent retries, which doubles entries): a failed write raises `BusDown`, and whoever holds the outbox sends it again.
+
+    BusDown    the server does not answer; try again
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+import redis
+from msgspec import Struct
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from shared.contracts import streams, wire
+from shared.contracts.message import Message
+from shared.contracts.orders import ClaimReply, ClaimRequest
+from shared.contracts.outgoing import Job, Latest, Outgoing, Reply
+from shared.runtime.settings import BusSettings
+
+BLOCK_MS_MAX: Final = 2_000
+SOCKET_TIMEOUT_S: Final = 6.0
+_REPLY: Final = msgspec.json.Decoder(ClaimReply)
+
+
+class BusDown(Exception):
+    """The server does not answer, or lost the connection; what was asked may or may not have been done."""
+
+
+class Entry(Struct, frozen=True):
+    """One stream entry as read. stream: without the prefix; empty for a message of this process's own.
+
+    message: what it says, or None where it cannot be read, with the reason in `fault`.
+    """
+
+    stream: str
+    entry_id: str
+    message: Message | None
+    fault: str = ""
+    raw: str = ""
+
+
+class Life(Struct, frozen=True):
+    """What a bus must keep to be the same bus: the server's run id, and the epoch that state wrote on it.
+
+    epoch 0: nobody has written one yet, the bus is not to be used.
+    """
+
+    run_id: str
+    epoch: int
+
+
+def connect_redis(url: str) -> redis.Redis:
+    """A client without silent retries. url: redis://, rediss:// or unix://."""
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=SOCKET_TIMEOUT_S,
+        socket_connect_timeout=3.0,
+        retry=Retry(NoBackoff(), 0),
+        retry_on_timeout=False,
+        decode_responses=False,
+    )
+
+
+class Bus:
+    """One process's connection. Not for use from several threads at once."""
+
+    def __init__(self, client: redis.Redis, settings: BusSettings, service: str) -> None:
+        self.client = client
+        self.prefix = settings.prefix
+        self.partitions = settings.partitions
+        self.service = service
+
+    def key(self, name: str) -> str:
+        """`name` as it stands on the server."""
+        return f"{self.prefix}{name}"
+
+    def life(self) -> Life:
+        """The bus's present life. Raises BusDown."""
+        with _Faults():
+            pipe = self.client.pipeline(transaction=False)
+            pipe.info("server")
+            pipe.get(self.key("epoch"))
+            info, epoch = pipe.execute()
+        return Life(str(info["run_id"]), int(epoch or 0))
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say that this bus is in use, in its `epoch`-th life by the ledger's count. State alone does so."""
+        with _Faults():
+            self.client.set(self.key("epoch"), epoch)
+
+    def read(self, positions: Mapping[str, str], block_ms: int, count: int = 500) -> list[Entry]:
+        """New entries after `positions` (stream → entry id), in the order of the stream table; empty at time-out.
+
+        block_ms: at most 2000; 0 returns at once. Raises BusDown.
+        """
+        assert block_ms <= BLOCK_MS_MAX
+        if not positions:
+            return []
+        wanted: dict[Any, Any] = {self.key(stream): position for stream, position in positions.items()}
+        with _Faults():
+            found: Any = self.client.xread(wanted, count=count, block=block_ms or None)
+        read = [
+            self._entry(_text(key).removeprefix(self.prefix), entry_id, fields)
+            for key, entries in _pairs(found)
+            for entry_id, fields in entries
+        ]
+        read.sort(key=lambda entry: streams.ORDER[entry.stream.partition(":")[0]])  # stable: keeps each stream's order
+        return read
+
+    def read_up_to(self, stream: str, after: str, upto: str) -> list[Entry]:
+        """All entries of `stream` after the entry id `after`, up to and with `upto`. Raises BusDown."""
+        with _Faults():
+            found: Any = self.client.xrange(self.key(stream), min=f"({after}" if after != "0" else "-", max=upto)
+        return [self._entry(stream, entry_id, fields) for entry_id, fields in found]
+
+    def last_ids(self, names: Sequence[str]) -> dict[str, str]:
+        """Entry id of the last entry of each stream that has one. Raises BusDown."""
+        with _Faults():
+            pipe = self.client.pipeline(transaction=False)
+            for name in names:
+                pipe.xrevrange(self.key(name), count=1)
+            found = pipe.execute()
+        return {name: _text(rows[0][0]) for name, rows in zip(names, found, strict=True) if rows}
+
+    def publish(self, outgoing: Iterable[Outgoing]) -> None:
+        """Send everything, in order. Raises BusDown: then nothing, some or all of it was sent; send all of it again."""
+        with _Faults():
+            pipe = self.client.pipeline(transaction=False)
+            for item in outgoing:
+                match item:
+                    case Message():
+                        stream = streams.stream_for(item)
+                        keep = streams.stream_named(stream).keep
+                        pipe.xadd(self.key(stream), wire.encode(item), maxlen=keep, approximate=True)  # type: ignore[arg-type]
+                    case Latest():
+                        if item.fields:
+                            pipe.hset(self.key(item.key), mapping=item.fields)  # type: ignore[arg-type]
+                        else:
+                            pipe.delete(self.key(item.key))
+                    case Reply():
+                        pipe.set(self.key(f"reply:{item.request}"), item.body, ex=item.ttl_s)
+                        pipe.lpush(self.key(f"wake:{item.request}"), "1")
+                        pipe.expire(self.key(f"wake:{item.request}"), item.ttl_s)
+                    case Job():
+                        from shared.runtime import jobs  # RQ is heavy, and state alone sends jobs
+
+                        pipe.execute()
+                        jobs.enqueue(self.client, self.prefix, item)
+            pipe.execute()
+
+    def script(self, text: str, keys: Sequence[str], arguments: Sequence[str | int]) -> int:
+        """Run a Lua script that answers with a whole number. Raises BusDown."""
+        with _Faults():
+            answer: Any = self.client.eval(text, len(keys), *keys, *arguments)
+        return int(answer)
+
+    def show_health(self, name: str, fields: Mapping[str, str], keep_s: int) -> None:
+        """Write `health:NAME`, which goes away `keep_s` seconds after its last beat. Raises BusDown."""
+        with _Faults():
+            pipe = self.client.pipeline(transaction=False)
+            pipe.hset(self.key(f"health:{name}"), mapping=dict(fields))  # type: ignore[arg-type]
+            pipe.expire(self.key(f"health:{name}"), keep_s)
+            pipe.execute()
+
+    def count_replicas(self, service: str, holder: str, ttl_s: int) -> int:
+        """Say that `holder` lives for `ttl_s` seconds, and count the living replicas. Raises BusDown."""
+        with _Faults():
+            self.client.set(self.key(f"replica:{service}:{holder}"), "1", ex=ttl_s)
+            return sum(1 for _ in self.client.scan_iter(match=self.key(f"replica:{service}:*"), count=1000))
+
+    def forget_replica(self, service: str, holder: str) -> None:
+        """The replica ends: the others need not wait for it. A bus that does not answer lets it run out."""
+        try:
+            with _Faults():
+                self.client.delete(self.key(f"replica:{service}:{holder}"))
+        except BusDown:
+            return
+
+    def ask(self, request: ClaimRequest, deadline_s: float) -> ClaimReply | None:
+        """State's answer to `request`; None where none came within `deadline_s` seconds: then nothing may be sent.
+
+        The request is repeated, with the same id, every second: the same id gets the same answer.
+        """
+        end = time.monotonic() + deadline_s
+        while (left := end - time.monotonic()) > 0:
+            try:
+                self.publish([request])
+                with _Faults():
+                    self.client.blpop([self.key(f"wake:{request.id}")], timeout=min(1.0, left))
+                    body = self.client.get(self.key(f"reply:{request.id}"))
+            except BusDown:
+                time.sleep(min(0.2, left))
+                continue
+            if body is not None:
+                return _REPLY.decode(body)
+        return None
+
+    def _entry(self, stream: str, entry_id: bytes | str, fields: Mapping[bytes, bytes]) -> Entry:
+        try:
+            return Entry(stream, _text(entry_id), wire.decode(fields))
+        except wire.Unreadable as fault:
+            raw = repr(dict(fields))[:4000]
+            return Entry(stream, _text(entry_id), None, str(fault), raw)
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _pairs(found: Any) -> Iterable[tuple[bytes, Any]]:
+    """XREAD's answer: a list of pairs in RESP2, a dict in RESP3, where each value holds one more list."""
+    if not found:
+        return []
+    if isinstance(found, dict):
+        return [
+            (key, entries[0] if len(entries) == 1 and isinstance(entries[0], list) else entries)
+            for key, entries in found.items()
+        ]
+    return [(key, entries) for key, entries in found]
+
+
+class _Faults:
+    """Translates the client's exceptions, once, at this edge."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, fault: BaseException | None, trace: object) -> None:
+        if isinstance(fault, redis.ConnectionError | redis.TimeoutError | redis.BusyLoadingError):
+            raise BusDown(str(fault)) from fault
+        if isinstance(fault, redis.ResponseError) and str(fault).startswith(("MISCONF", "OOM", "LOADING")):
+            raise BusDown(str(fault)) from fault

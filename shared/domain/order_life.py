@@ -9,8 +9,8 @@ Statuses only go forward, in the order of RANK. Facts arrive out of order (a tra
 submission, a reconnect repeats old news), so every live status takes every later event. A pair that the table lacks
 changes nothing; the caller journals it unless it is old news (`is_old_news`).
 
-Fills are no events here: a fill is booked by its execution id whatever the status says (a cancel crossed it). PARTIAL_FILL
-and FILL are the broker's word about the order, not the shares.
+Fills are no events here: a fill is booked by its execution id whatever the status says (a cancel crossed it).
+PARTIAL_FILL and FILL are the broker's word about the order, not the shares.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ ORDER_LIFE: Final[Mapping[tuple[Status, Event], Status]] = {**_OURS, **_THEIRS}
 class Word(Struct, frozen=True):
     """What a word of the broker means.
 
-    event: the step it stands for; None: none. resting: whether an order in that state protects, or may still fill on its
-    own; None: the word is about something else, the order's status says it.
+    event: the step it stands for; None: none. resting: whether an order in that state protects, or may still fill on
+    its own; None: the word is about something else, the order's status says it.
     """
 
     event: Event | None
@@ -131,7 +131,7 @@ BROKER_WORDS: Final[Mapping[str, Word]] = {
     "order_replace_rejected": Word(None, None),
     "order_cancel_rejected": Word(None, None),
 }
-"""Every word of ALPACA's orders and trade updates. A word that is not here is an alert, never a guess."""
+"""Every word of Alpaca's orders and trade updates. A word that is not here is an alert, never a guess."""
 
 IN_TRANSIT: Final = frozenset({"pending_new", "pending_cancel", "pending_replace"})
 """Words under which the broker takes neither a replacement nor a cancel: whoever wants one waits."""

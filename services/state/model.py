@@ -188,8 +188,24 @@ class Order(Struct, frozen=True, kw_only=True):
         return self.qty - self.filled_qty
 
 
+class CancelRefused(Struct, frozen=True, kw_only=True):
+    """The broker refused to cancel `order` (our id) at `at`: it may just have ended."""
+
+    order: str
+    at: dt.datetime
+
+
 class SymbolBook(Struct, frozen=True, kw_only=True):
-    """Everything of one symbol that planning sees. orders: not terminal, by client order id."""
+    """Everything of one symbol that planning sees.
+
+    orders: not terminal, by client order id. exits: intents that are pending or working. last_close: dollars, of the
+    last closed minute of this session or an earlier one.
+    ended: the terminal orders of this position and of its entry, in the order in which they ended: planning reads from
+    them what was tried and refused. An order that the broker refused is `rejected`, with the broker's words in `note`.
+    cancels_refused: of orders that are still open here.
+    turned_up: our ids of open orders that had been given up for absent.
+    rescaled: a split was booked and the broker's orders were read since: the stop may be lowered to fit.
+    """
 
     symbol: str
     position: Position | None
@@ -198,6 +214,10 @@ class SymbolBook(Struct, frozen=True, kw_only=True):
     foreign: bool
     halted: bool
     last_close: float | None
+    ended: tuple[Order, ...] = ()
+    cancels_refused: tuple[CancelRefused, ...] = ()
+    turned_up: tuple[str, ...] = ()
+    rescaled: bool = False
 
 
 class Market(Struct, frozen=True, kw_only=True):
@@ -248,12 +268,16 @@ class PlannedOrder(Struct, frozen=True, kw_only=True):
     cause: str
     replaces: str
     why: str
+    alert: bool = False
 
 
 class PlannedCancel(Struct, frozen=True, kw_only=True):
+    """Cancel `target`, our id of an open order. alert: a person should know, for the reason in `why`."""
+
     target: str
     cause: str
     why: str
+    alert: bool = False
 
 
 class PlannedEnd(Struct, frozen=True, kw_only=True):

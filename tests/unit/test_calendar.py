@@ -83,7 +83,7 @@ def test_the_years_before_2014_have_their_known_number_of_sessions(year: int, co
 def test_days_without_trading_name_the_nearest_session() -> None:
     for closed, nearest in [
         (dt.date(2001, 9, 11), dt.date(2001, 9, 10)),  # the attacks
-        (dt.date(2012, 10, 29), dt.date(2012, 10, 26)),  # hurricane Sandy
+        (dt.date(2012, 10, 29), dt.date(2012, 10, 31)),  # hurricane Sandy closed two days
         (dt.date(2014, 12, 25), dt.date(2014, 12, 24)),
         (dt.date(2026, 1, 10), dt.date(2026, 1, 9)),  # a Saturday
         (dt.date(2026, 1, 11), dt.date(2026, 1, 12)),  # a Sunday

@@ -10,8 +10,8 @@ from services.exchange.book import Book
 from services.exchange.orders import Order
 from services.exchange.refusals import Refusal, Why, refuse, text_of
 from services.exchange.requests import ReplaceRequest, Terms, base_refusal, client_id_refusal, grid_refusal
-from services.exchange.rules import ExchangeRules
 from services.exchange.words import REPLACEABLE, OrderClass, Side, Status, Tif, Type
+from shared.contracts.exchange_rules import ExchangeRules
 
 MINIMAL_COST: Final = Decimal(1)
 

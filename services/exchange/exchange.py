@@ -16,8 +16,8 @@ from services.exchange.book import Account, Book
 from services.exchange.orders import Order, Position
 from services.exchange.refusals import Refusal, Why, refuse
 from services.exchange.requests import OrderRequest, ReplaceRequest, read_terms
-from services.exchange.rules import ExchangeRules
 from services.exchange.words import Event, Side, Tif, Type
+from shared.contracts.exchange_rules import ExchangeRules
 from shared.contracts.market import Bar
 from shared.contracts.money import tick
 

@@ -9,8 +9,8 @@ from typing import Final
 from services.exchange import life, matching
 from services.exchange.book import Book
 from services.exchange.orders import ZERO, Execution, Order, name_uuid
-from services.exchange.rules import ExchangeRules
 from services.exchange.words import IN_THE_MARKET, Event, Side, Status, Tif
+from shared.contracts.exchange_rules import ExchangeRules
 from shared.contracts.market import Bar
 from shared.domain.draws import draw
 
@@ -73,7 +73,7 @@ def _quantity(
     if all_or_nothing:
         return qty if qty == wanted else ZERO
     key = (book.account.salt, order.client_order_id, minute.isoformat())
-    if qty >= SMALLEST_TO_CUT and rules.partial_rate and draw("partial", *key) < rules.partial_rate:
+    if qty >= SMALLEST_TO_CUT and rules.random_partials and draw("partial", *key) < rules.random_partials:
         part = (qty * Decimal(draw("part", *key))).to_integral_value(ROUND_FLOOR)
         return max(part, Decimal(1))
     return qty

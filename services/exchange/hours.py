@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from services.exchange.rules import ExchangeRules
 from services.exchange.words import Tif
+from shared.contracts.exchange_rules import ExchangeRules
 from shared.domain import calendar
 
 NEW_YORK: Final = ZoneInfo("America/New_York")

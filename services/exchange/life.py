@@ -16,8 +16,8 @@ from services.exchange import hours
 from services.exchange.book import Book
 from services.exchange.orders import ZERO, Order, name_uuid
 from services.exchange.requests import ReplaceRequest, Terms
-from services.exchange.rules import ExchangeRules
 from services.exchange.words import Event, OrderClass, Status, Tif, Type
+from shared.contracts.exchange_rules import ExchangeRules
 
 AT_ONCE = (Tif.IOC, Tif.FOK)
 

@@ -22,8 +22,8 @@ from typing import Final
 from msgspec import Struct
 
 from services.exchange.orders import Order
-from services.exchange.rules import ExchangeRules
 from services.exchange.words import Side, Tif, Type
+from shared.contracts.exchange_rules import ExchangeRules
 from shared.contracts.market import Bar
 from shared.contracts.money import exact, round_up, tick
 
@@ -58,8 +58,8 @@ MISSED: Final = Meeting(None)
 def prices_of(bar: Bar, rules: ExchangeRules) -> Prices:
     opening = exact(bar.open)
     half = NOTHING
-    if rules.spread_fraction:
-        half = max((opening * exact(rules.spread_fraction) / 2).quantize(tick(opening)), tick(opening))
+    if rules.spread:
+        half = max((opening * exact(rules.spread) / 2).quantize(tick(opening)), tick(opening))
     return Prices(opening, exact(bar.high), exact(bar.low), exact(bar.close), half)
 
 

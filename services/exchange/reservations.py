@@ -10,8 +10,8 @@ from msgspec import Struct
 from services.exchange.book import Book
 from services.exchange.matching import collar
 from services.exchange.orders import ZERO, Order
-from services.exchange.rules import ExchangeRules
 from services.exchange.words import Side, Status, Type
+from shared.contracts.exchange_rules import ExchangeRules
 
 
 class Held(Struct, frozen=True):

@@ -24,6 +24,7 @@ from pydantic_settings import (
 )
 
 from shared.contracts import rules as trading
+from shared.contracts.exchange_rules import ExchangeRules
 from shared.contracts.rules import Rules, Section
 
 PREFIX: Final = "EV2_"
@@ -114,18 +115,13 @@ class BrokerSettings(Section):
         return 2.0 if self.kind == "exchange" else 60.0
 
 
-class ExchangeSettings(Section):
-    """The paper exchange."""
+class ExchangeSettings(ExchangeRules):
+    """The paper exchange: its rules, where it listens, and whom it lets in."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8765
-    cash: Annotated[float, Field(gt=0)] = 100_000.0
-    multiplier: Annotated[int, Field(ge=1, le=4)] = 2
     key: SecretStr = SecretStr(DEMO_KEY)
     secret: SecretStr = SecretStr(DEMO_KEY)
-    volume_share: Annotated[float, Field(gt=0, le=1)] = Field(0.10, description="of a bar's volume, at most")
-    random_partials: Annotated[float, Field(ge=0, le=1)] = Field(0.10, description="probability, seeded")
-    spread: Annotated[float, Field(ge=0, le=0.05)] = Field(0.0, description="fraction of the price")
     requests_per_minute: Annotated[int, Field(ge=0)] = Field(0, description="0: no limit")
 
 

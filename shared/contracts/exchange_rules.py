@@ -10,7 +10,7 @@ from pydantic import Field
 
 from shared.contracts.rules import Fraction, Seconds, Section
 
-Money = Annotated[Decimal, Field(ge=0)]
+Money = Annotated[Decimal, Field(gt=0)]
 
 
 class ExchangeRules(Section):
@@ -21,9 +21,11 @@ class ExchangeRules(Section):
     account_number: Annotated[str, Field(pattern=r"^[A-Z0-9]{6,16}$")] = "PA3000000001"
 
     # matching, docs/strategy.md section 11
-    volume_share: Fraction = Field(0.10, description="of a bar's volume, at most, for all orders of the symbol")
-    partial_rate: Fraction = Field(0.10, description="of fills that are cut at random, as Alpaca's paper does; 0: off")
-    spread_fraction: Fraction = Field(0.0, description="of the price, between bid and ask; bars are trades between")
+    volume_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.10, description="of a bar's volume, at most, for all orders of the symbol"
+    )
+    random_partials: Fraction = Field(0.10, description="of fills that are cut, seeded, as Alpaca's paper does; 0: off")
+    spread: Annotated[float, Field(ge=0, le=0.05)] = Field(0.0, description="fraction of the price, bid to ask")
     buy_stop_collar: bool = Field(True, description="buy stops become limits 4 % (below 50 dollars) or 2.5 % above")
 
     # time

@@ -169,6 +169,25 @@ class Bus:
             pipe.expire(self.key(f"health:{name}"), keep_s)
             pipe.execute()
 
+    def views(self, pattern: str) -> dict[str, dict[str, str]]:
+        """Latest views by key, without the prefix, whose keys match `pattern`, such as `health:*`. Raises BusDown."""
+        with _Faults():
+            keys = sorted(self.client.scan_iter(match=self.key(pattern), count=1000))
+            pipe = self.client.pipeline(transaction=False)
+            for key in keys:
+                pipe.hgetall(key)
+            found = pipe.execute()
+        return {
+            _text(key).removeprefix(self.prefix): {_text(name): _text(value) for name, value in fields.items()}
+            for key, fields in zip(keys, found, strict=True)
+        }
+
+    def forget(self, pattern: str) -> None:
+        """Delete every key that matches `pattern` behind the prefix. Raises BusDown."""
+        with _Faults():
+            for key in list(self.client.scan_iter(match=self.key(pattern), count=1000)):
+                self.client.delete(key)
+
     def count_replicas(self, service: str, holder: str, ttl_s: int) -> int:
         """Say that `holder` lives for `ttl_s` seconds, and count the living replicas. Raises BusDown."""
         with _Faults():

@@ -215,6 +215,8 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     path = Path(env["EV2_CONFIG"]) if env.get("EV2_CONFIG") else home / "execution.toml"
     table = _read(path, wanted="EV2_CONFIG" in env)
     table.setdefault("home", home)
+    if "EV2_FEED" in env:
+        table.pop("feed", None)  # it is one of several kinds: keys of another kind must not be mixed in
     try:
         settings = Settings(**table)
     except ValidationError as fault:

@@ -1,0 +1,180 @@
+"""The processes of one home: a server, the services, and what holds them together from start to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from cli.trouble import Trouble
+from shared.runtime.bus import Bus, BusDown, connect_redis
+from shared.runtime.embedded import NoServer, embedded_url, start_server
+from shared.runtime.settings import AlpacaFeed, Settings
+from shared.runtime.supervisor import GIVE_UP_AFTER, ChildSpec, HomeLock, Supervisor
+
+OLD_SERVER_S: Final = 5.0
+SERVER_END_S: Final = 0.3
+ROLES: Final = ("protect", "entry")
+
+
+def is_conducted(settings: Settings) -> bool:
+    """Whether the conductor gives time: a live feed brings its own, every other one has none."""
+    return not isinstance(settings.feed, AlpacaFeed)
+
+
+def children_of(settings: Settings) -> tuple[ChildSpec, ...]:
+    """Every process that `settings` ask for, in the order in which they start."""
+    replicas = range(1, settings.run.signals + 1)
+    workers = range(1, settings.run.executors + 1)
+    exchange = (ChildSpec(name="exchange-1", module="services.exchange"),)
+    conductor = (ChildSpec(name="conductor-1", module="services.conductor"),)
+    return (
+        ChildSpec(name="state-1", module="services.state"),
+        ChildSpec(name="market_data-1", module="services.market_data"),
+        *(ChildSpec(name=f"signals-{number}", module="services.signals") for number in replicas),
+        *(exchange if settings.broker.kind == "exchange" else ()),
+        *(
+            ChildSpec(name=f"executor-{role}{number}", module="services.executor", arguments=("--role", role))
+            for role in ROLES
+            for number in workers
+        ),
+        ChildSpec(name="executor-listener", module="services.executor", arguments=("--role", "listener")),
+        *(conductor if is_conducted(settings) else ()),
+    )
+
+
+class Installation:
+    """Runs the processes of `settings` until it is left; with it they all end, also when it is killed.
+
+    variables: environment of the children, on top of this process's own. To be used from the main thread alone.
+    Entering raises AlreadyRunning, NoServer, or Trouble for a port that is taken; `tend` raises ChildGaveUp.
+    """
+
+    def __init__(self, settings: Settings, variables: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._variables = {
+            "EV2_HOME": str(settings.home.resolve()),
+            "EV2_RUN__PACE": "conducted" if is_conducted(settings) else "free",
+            **variables,
+        }
+        self._server: subprocess.Popen[bytes] | None = None
+        self._server_ends = 0
+        self._supervisor: Supervisor | None = None
+
+    @property
+    def url(self) -> str:
+        """Address of the server, given or our own."""
+        return url_of(self._settings)
+
+    def __enter__(self) -> Installation:
+        data = self._settings.data_folder
+        if self._settings.broker.kind == "exchange":
+            require_free(self._settings.exchange.host, self._settings.exchange.port)
+        self._lock = HomeLock(data)
+        try:
+            if self._settings.bus.url is None:
+                await_end_of_server(self._settings)
+                self._server = start_server(data)
+                with bus_of(self._settings) as bus:
+                    bus.forget("health:*")  # a process of an earlier run would look like one that hangs
+            self._supervisor = Supervisor(children_of(self._settings), self._variables, data)
+            self._supervisor.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def tend(self) -> None:
+        """Start again what has ended; call it several times a second."""
+        assert self._supervisor is not None
+        if self._server is not None and self._server.poll() is not None:
+            self._server_ends += 1
+            if self._server_ends >= GIVE_UP_AFTER:
+                raise NoServer(f"the embedded server ended {self._server_ends} times; see {self._server_log}")
+            self._server = start_server(self._settings.data_folder)
+        self._supervisor.tend()
+
+    def pids(self) -> dict[str, int]:
+        """Name → process id of everything that runs, the server included."""
+        found = self._supervisor.pids() if self._supervisor is not None else {}
+        if self._server is not None and self._server.poll() is None:
+            found["server"] = self._server.pid
+        return found
+
+    def restarts(self) -> int:
+        """How many processes were started again."""
+        return self._server_ends + (self._supervisor.restarts() if self._supervisor is not None else 0)
+
+    def __exit__(self, *_: object) -> None:
+        if self._supervisor is not None:
+            self._supervisor.stop()
+        if self._server is not None:
+            end(self._server)
+        self._lock.release()
+
+    @property
+    def _server_log(self) -> str:
+        return str(self._settings.data_folder / "logs" / "redis.log")
+
+
+def url_of(settings: Settings) -> str:
+    """Address of the server that `settings` mean."""
+    return settings.bus.url or embedded_url(settings.data_folder)
+
+
+def end(server: subprocess.Popen[bytes]) -> None:
+    """Ask a server to write what it has and end; it gets a moment for that."""
+    server.terminate()
+    try:
+        server.wait(SERVER_END_S)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+
+
+def require_free(host: str, port: int) -> None:
+    """Raises Trouble where `port` is taken: better now than in the log of a child."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as fault:
+            raise Trouble(
+                f"exchange.port {port} on {host} cannot be used ({os.strerror(fault.errno or 0)}); "
+                "set EV2_EXCHANGE__PORT to a free one"
+            ) from None
+
+
+def free_port(host: str) -> int:
+    """A port that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def bus_of(settings: Settings) -> Iterator[Bus]:
+    """A connection to the server that `settings` mean, whether it answers or not."""
+    client = connect_redis(url_of(settings))
+    with contextlib.closing(client):
+        yield Bus(client, settings.bus, "cli")
+
+
+def await_end_of_server(settings: Settings) -> None:
+    """Wait for the server of a run that was killed: it ends by itself, and two must not write the same files.
+
+    Raises NoServer where it does not end.
+    """
+    give_up = time.monotonic() + OLD_SERVER_S
+    with bus_of(settings) as bus:
+        while time.monotonic() < give_up:
+            try:
+                bus.life()
+            except BusDown:
+                return
+            time.sleep(0.05)
+    raise NoServer(f"{settings.data_folder}: a server of another run still works here; end it first")

@@ -56,7 +56,8 @@ class ClaimRequest(Message, frozen=True, kw_only=True):
 class ClaimReply(Struct, frozen=True, kw_only=True):
     """State's answer. lease_s: seconds from the receipt of this answer within which the request must have been sent.
 
-    look_up_first: an earlier attempt may have reached the broker.
+    look_up_first: an earlier attempt may have reached the broker. at: state's time of granting (UTC); a report about
+    this claim carries it where the broker gives no time of its own.
     """
 
     request: str
@@ -66,6 +67,7 @@ class ClaimReply(Struct, frozen=True, kw_only=True):
     attempt: int = 0
     lease_s: float = 0.0
     look_up_first: bool = False
+    at: dt.datetime | None = None
 
 
 class BrokerOrder(Struct, frozen=True, kw_only=True):

@@ -1,0 +1,151 @@
+"""What the broker holds, in one message: account, positions, orders and executions.
+
+Each of them is read by itself. One that cannot be read is None, which never means "none": state changes nothing on
+its account.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from msgspec import Struct
+
+from services.executor.broker import Answer, Broker, Replied
+from services.executor.broker_words import (
+    Dropped,
+    Unreadable,
+    raw_text,
+    read_account,
+    read_clock,
+    read_fills,
+    read_order,
+    read_orders,
+    read_positions,
+)
+from shared.contracts.orders import BrokerFill, BrokerOrder, BrokerPosition, BrokerSnapshot
+
+LOOK_BACK: Final = dt.timedelta(days=5)
+"""Orders and executions are read again from here: the previous session, over any long weekend."""
+MOST_VANISHED: Final = 20
+"""Orders that left the open list without a trace are read one by one, up to so many in one snapshot."""
+
+T = TypeVar("T")
+
+
+class Taken(Struct, frozen=True):
+    snapshot: BrokerSnapshot
+    dropped: tuple[Dropped, ...]
+
+
+class Reader:
+    """Takes snapshots.
+
+    now: UTC, used where the broker's own clock cannot be read. pace: waits for the rate limit before each request.
+    """
+
+    def __init__(self, broker: Broker, now: Callable[[], dt.datetime], pace: Callable[[], None]) -> None:
+        self._broker = broker
+        self._now = now
+        self._pace = pace
+        self._open_before: set[str] = set()
+
+    def snapshot(self, request: str, message_id: str) -> Taken:
+        """What the broker holds now. `at` is the broker's own time.
+
+        Orders are the open ones and all that were submitted in the last days. An order older than that which was open
+        at the last snapshot and is no longer is read by its id, since no list shows when it ended.
+        """
+        clock = self._ask(self._broker.clock)
+        at = _read(clock, read_clock)
+        since = (at or self._now()) - LOOK_BACK
+        account = self._ask(self._broker.account)
+        positions = self._ask(self._broker.positions)
+        orders = self._orders(since)
+        fills = self._ask(lambda: self._broker.fills_since(since))
+
+        dropped: list[Dropped] = []
+        said = _read(account, read_account, dropped)
+        held: tuple[BrokerPosition, ...] | None = _list(positions, read_positions, dropped)
+        executed: tuple[BrokerFill, ...] | None = _list(fills, read_fills, dropped)
+        known, left_out = orders
+        dropped += left_out
+        failures = _failures(clock=at, account=said, positions=held, orders=known, fills=executed)
+        snapshot = BrokerSnapshot(
+            id=message_id,
+            at=at or self._now(),
+            cause=request,
+            request=request,
+            orders=known,
+            positions=held,
+            account=said,
+            fills=executed,
+            dropped=(*(element.reason for element in dropped), *failures),
+            events_seen=clock.events_seen if isinstance(clock, Replied) else None,
+        )
+        return Taken(snapshot, tuple(dropped))
+
+    def _orders(self, since: dt.datetime) -> tuple[tuple[BrokerOrder, ...] | None, list[Dropped]]:
+        dropped: list[Dropped] = []
+        working = _list(self._ask(self._broker.open_orders), read_orders, dropped)
+        recent = _list(self._ask(lambda: self._broker.orders_since(since)), read_orders, dropped)
+        if working is None or recent is None:
+            return None, dropped
+        known = merged(working, recent)
+        ids = {order.broker_id for order in known} | {leg.broker_id for order in known for leg in order.legs}
+        vanished = sorted(self._open_before - ids)[:MOST_VANISHED]
+        self._open_before = {order.broker_id for order in working}
+        return known + tuple(self._vanished(vanished, dropped)), dropped
+
+    def _vanished(self, ids: list[str], dropped: list[Dropped]) -> list[BrokerOrder]:
+        found: list[BrokerOrder] = []
+        for broker_id in ids:
+            answer = self._ask(lambda broker_id=broker_id: self._broker.by_id(broker_id))  # type: ignore[misc]
+            read = _read(answer, read_order, dropped)
+            if read is not None:
+                found.append(read.order)
+                dropped += read.dropped
+            else:
+                self._open_before.add(broker_id)  # asked for again next time
+        return found
+
+    def _ask(self, call: Callable[[], Answer]) -> Answer:
+        self._pace()
+        return call()
+
+
+def merged(working: tuple[BrokerOrder, ...], recent: tuple[BrokerOrder, ...]) -> tuple[BrokerOrder, ...]:
+    """Both lists as one, by submission, each order once: the later reading wins, and a leg stands under its parent."""
+    by_id = {order.broker_id: order for order in (*working, *recent)}
+    legs = {leg.broker_id for order in by_id.values() for leg in order.legs}
+    alone = [order for order in by_id.values() if order.broker_id not in legs]
+    never = dt.datetime.min.replace(tzinfo=dt.UTC)
+    return tuple(sorted(alone, key=lambda order: (order.submitted_at or never, order.client_order_id)))
+
+
+def _failures(**reads: object) -> tuple[str, ...]:
+    return tuple(f"{name} could not be read" for name, value in reads.items() if value is None)
+
+
+def _read(answer: Answer, parse: Callable[[object], T], dropped: list[Dropped] | None = None) -> T | None:
+    """What `parse` makes of a good reply; None for anything else, with the reason in `dropped`."""
+    if not isinstance(answer, Replied) or answer.status != 200 or answer.body is None:
+        return None
+    try:
+        return parse(answer.body)
+    except Unreadable as fault:
+        if dropped is not None:
+            dropped.append(Dropped(str(fault), raw_text(answer.body)))
+        return None
+
+
+def _list(
+    answer: Answer, parse: Callable[[object], tuple[tuple[T, ...], tuple[Dropped, ...]]], dropped: list[Dropped]
+) -> tuple[T, ...] | None:
+    read = _read(answer, parse, dropped)
+    if read is None:
+        return None
+    elements, left_out = read
+    dropped += left_out
+    return elements

@@ -1,0 +1,473 @@
+"""One action: claim it, perform it, report it.
+
+Nothing is sent without a granted claim in hand, and nothing after its lease. What came of it goes to state as one
+report; where that is lost, the lease runs out there and the next attempt looks the order up first. Sending the same
+submit twice is harmless by its client order id, which is unique at the broker for life; a replace by the new order's
+id; a cancel by nature.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol, assert_never
+
+from msgspec import Struct, structs
+
+from services.executor import fate
+from services.executor.broker import Answer, Broker, Fault, Replied, Silent
+from services.executor.broker_words import OVER, Dropped, Read, Unreadable, read_order
+from services.executor.budget import Budget
+from services.executor.fate import Happened, Verb
+from services.executor.snapshot import Reader
+from shared.contracts.journal import Alert, DeadLetter
+from shared.contracts.message import Message
+from shared.contracts.orders import (
+    Action,
+    BrokerOrder,
+    BrokerSnapshot,
+    ClaimReply,
+    ClaimRequest,
+    OrderReport,
+    OrderTerms,
+)
+from shared.contracts.outgoing import Outgoing
+from shared.contracts.vocabulary import ActionKind, OrderClass, Outcome
+from shared.runtime.bus import BusDown
+from shared.runtime.crash import crash_here
+
+ANSWER_WITHIN_S: Final = 5
+"""Whole seconds for which a claim is asked; a wake-up that is not answered is dropped, state sends another."""
+PUBLISH_TRIES: Final = 40
+_PUBLISH_PAUSE_S: Final = 0.25
+_ASK_S: Final = 1.0
+_REMEMBERED: Final = 10_000
+_ENDING: Final = OVER | {"pending_cancel"}
+
+
+class Bus(Protocol):
+    def ask(self, request: ClaimRequest, deadline_s: float) -> ClaimReply | None: ...
+
+    def publish(self, outgoing: Iterable[Outgoing]) -> None: ...
+
+
+class Clock(Struct, frozen=True):
+    """monotonic: seconds. wait: for so many seconds. now: UTC."""
+
+    monotonic: Callable[[], float]
+    wait: Callable[[float], None]
+    now: Callable[[], dt.datetime]
+
+
+class Result(Struct, frozen=True, kw_only=True):
+    """What is known about an action."""
+
+    outcome: Outcome
+    order: BrokerOrder | None = None
+    http_status: int | None = None
+    code: int | None = None
+    text: str = ""
+    events_seen: int | None = None
+    dropped: tuple[Dropped, ...] = ()
+    alert: str = ""
+
+
+class Claimed(Struct, frozen=True):
+    """An action in hand. until: monotonic seconds; afterwards nothing of it may be sent."""
+
+    action: Action
+    reply: ClaimReply
+    until: float
+
+
+class Executor:
+    """Works wake-ups of one queue. name: this process, unlike any other that ever ran."""
+
+    def __init__(
+        self, name: str, bus: Bus, broker: Broker, budget: Budget, clock: Clock, stop: Callable[[], bool]
+    ) -> None:
+        self._name = name
+        self._bus = bus
+        self._broker = broker
+        self._budget = budget
+        self._clock = clock
+        self._stop = stop
+        self._reader = Reader(broker, clock.now, self._pace)
+        self._worked: OrderedDict[tuple[str, int], None] = OrderedDict()
+        self.dropped = 0
+
+    def perform(self, actions: list[str], attempts: list[int]) -> None:
+        """Work these actions, in order, until asked to stop. Raises the bus's fault where a report cannot be told."""
+        for action, attempt in zip(actions, attempts, strict=True):
+            if self._stop():
+                return
+            self._work(action, attempt)
+
+    def _work(self, action: str, attempt: int) -> None:
+        # The same wake-up may come twice. Asked again, state would answer the same grant, and it would be done twice.
+        if (action, attempt) in self._worked:
+            self.dropped += 1
+            return
+        claimed = self._claim(action, attempt)
+        if claimed is None:
+            self.dropped += 1
+            return
+        self._worked[action, attempt] = None
+        if len(self._worked) > _REMEMBERED:
+            self._worked.popitem(last=False)
+        crash_here("executor.after_claim")
+        messages = self._act(claimed)
+        crash_here("executor.before_report")
+        self._publish(messages)
+        crash_here("executor.after_report")
+
+    def _publish(self, messages: list[Message]) -> None:
+        """Tell state; a bus that is down is waited for a few seconds. Raises BusDown: then the lease runs out there."""
+        for _ in range(PUBLISH_TRIES - 1):
+            try:
+                self._bus.publish(messages)
+            except BusDown:
+                self._clock.wait(_PUBLISH_PAUSE_S)
+            else:
+                return
+        self._bus.publish(messages)
+
+    def _claim(self, action: str, attempt: int) -> Claimed | None:
+        """The granted claim; None where it is refused, or no answer came. Asks no more once asked to stop."""
+        request = ClaimRequest(
+            id=f"claim-{action}-{attempt}-{self._name}",
+            at=self._clock.now(),
+            cause=action,
+            action=action,
+            attempt=attempt,
+            executor=self._name,
+        )
+        crash_here("executor.before_claim")
+        for _ in range(ANSWER_WITHIN_S):
+            # Counted from the asking: a process frozen while it waits must not wake up with a whole lease in hand.
+            asked = self._clock.monotonic()
+            reply = self._bus.ask(request, _ASK_S)
+            if reply is not None:
+                return self._granted(reply, action, asked)
+            if self._stop():
+                return None
+        return None
+
+    def _granted(self, reply: ClaimReply, action: str, asked: float) -> Claimed | None:
+        if not reply.granted or reply.action is None:
+            return None
+        assert reply.action.id == action, (reply.action.id, action)
+        return Claimed(reply.action, reply, asked + reply.lease_s)
+
+    def _act(self, claimed: Claimed) -> list[Message]:
+        match claimed.action.kind:
+            case ActionKind.RECONCILE:
+                return self._reconcile(claimed)
+            case ActionKind.SUBMIT:
+                result = self._submit(claimed)
+            case ActionKind.REPLACE:
+                result = self._replace(claimed)
+            case ActionKind.CANCEL:
+                result = self._cancel(claimed)
+            case _:
+                assert_never(claimed.action.kind)
+        return self._told(claimed, result)
+
+    def _submit(self, claimed: Claimed) -> Result:
+        terms = claimed.action.terms
+        assert terms is not None, claimed.action
+        if claimed.reply.look_up_first:
+            found = self._find(terms)
+            if found.outcome is not Outcome.MISSING:
+                return found
+        answer = self._send(claimed, lambda: self._broker.submit(terms))
+        return self._created(Verb.SUBMIT, terms, answer)
+
+    def _replace(self, claimed: Claimed) -> Result:
+        terms = claimed.action.terms
+        assert terms is not None, claimed.action
+        if claimed.reply.look_up_first:
+            found = self._find(terms)
+            if found.outcome is not Outcome.MISSING:
+                return found
+        target = self._target(claimed.action)
+        if isinstance(target, Result):
+            return target
+        answer = self._send(claimed, lambda: self._broker.replace(target, terms))
+        result = self._created(Verb.REPLACE, terms, answer)
+        if result.outcome is Outcome.REFUSED and claimed.reply.look_up_first:
+            # Refused, perhaps because an earlier attempt has just done it.
+            found = self._find(terms)
+            return found if found.outcome is Outcome.FOUND else result
+        return result
+
+    def _created(self, verb: Verb, terms: OrderTerms, answer: Answer) -> Result:
+        """What came of asking for the order `terms`."""
+        read = _order_in(answer, terms.client_order_id)
+        happened = fate.what_happened(verb, answer, readable=read is not None)
+        result = _result(fate.FATE[verb, happened], answer, read)
+        match happened:
+            case Happened.TAKEN:
+                return self._with_legs(result, terms)
+            case Happened.DUPLICATE:
+                return self._duplicate(terms, result)
+            case Happened.GARBLED | Happened.BROKEN | Happened.READ_TIMEOUT | Happened.CUT if not self._stop():
+                found = self._find(terms)
+                return found if found.outcome is Outcome.FOUND else result
+            case _:
+                return result
+
+    def _duplicate(self, terms: OrderTerms, refusal: Result) -> Result:
+        """The broker says that the id is taken, or something else under the same code."""
+        found = self._find(terms)
+        if found.outcome is Outcome.MISSING and "unique" not in refusal.text:
+            return structs.replace(refusal, outcome=Outcome.REFUSED)
+        return found if found.outcome is Outcome.FOUND else refusal
+
+    def _cancel(self, claimed: Claimed) -> Result:
+        target = self._target(claimed.action)
+        if isinstance(target, Result):
+            return target
+        if claimed.reply.look_up_first:
+            found = self._read(target)
+            if found.order is not None and found.order.status in _ENDING:
+                return found
+        answer = self._send(claimed, lambda: self._broker.cancel(target))
+        happened = fate.what_happened(Verb.CANCEL, answer, readable=True)
+        result = _result(fate.FATE[Verb.CANCEL, happened], answer, None)
+        if result.outcome in (Outcome.NOT_SENT, Outcome.MISSING):
+            return result
+        return _settled(result, self._read(target))
+
+    def _reconcile(self, claimed: Claimed) -> list[Message]:
+        action = claimed.action
+        taken = self._reader.snapshot(action.id, f"snapshot-{action.id}-{claimed.reply.attempt}-{self._name}")
+        snapshot, dropped = taken.snapshot, taken.dropped
+        if action.target or action.target_broker_id:
+            named = self._named(action)
+            dropped += named.dropped
+            if named.order is not None:
+                snapshot = _with_order(snapshot, named.order)
+        return [snapshot, *letters(dropped, snapshot)]
+
+    def _named(self, action: Action) -> Result:
+        """The one order a reconcile asks for by name."""
+        target = self._target(action)
+        return target if isinstance(target, Result) else self._read(target)
+
+    def _target(self, action: Action) -> str | Result:
+        """The broker's id of the order that `action` is about, looked up by our id where state does not know it."""
+        if action.target_broker_id:
+            return action.target_broker_id
+        answer = self._look(lambda: self._broker.by_client_order_id(action.target))
+        read = _order_in(answer, action.target)
+        if read is not None:
+            return read.order.broker_id
+        return _result(fate.outcome(Verb.LOOK_UP, answer, readable=False), answer, None)
+
+    def _find(self, terms: OrderTerms) -> Result:
+        """The order with the id of `terms`, with its legs, and whether it is what `terms` say."""
+        answer = self._look(lambda: self._broker.by_client_order_id(terms.client_order_id))
+        read = _order_in(answer, terms.client_order_id)
+        result = _result(fate.outcome(Verb.LOOK_UP, answer, readable=read is not None), answer, read)
+        if result.outcome is not Outcome.FOUND:
+            return result
+        result = self._with_legs(result, terms)
+        assert result.order is not None
+        differs = differences(terms, result.order)
+        if not differs:
+            return result
+        text = f"{terms.client_order_id} exists at the broker with other terms: {differs}"
+        return structs.replace(result, text=text, alert=text)
+
+    def _read(self, broker_id: str) -> Result:
+        """The order `broker_id` with its legs."""
+        answer = self._look(lambda: self._broker.by_id(broker_id))
+        read = _order_in(answer, None)
+        return _result(fate.outcome(Verb.LOOK_UP, answer, readable=read is not None), answer, read)
+
+    def _with_legs(self, result: Result, terms: OrderTerms) -> Result:
+        """`result` with the order's legs, read by its id where the reply has none."""
+        order = result.order
+        if order is None or terms.order_class is OrderClass.SIMPLE or order.legs:
+            return result
+        read = self._read(order.broker_id)
+        if read.order is None:
+            return result
+        return structs.replace(
+            result,
+            order=read.order,
+            events_seen=_latest(result.events_seen, read.events_seen),
+            dropped=result.dropped + read.dropped,
+        )
+
+    def _send(self, claimed: Claimed, call: Callable[[], Answer]) -> Answer:
+        """Ask for something to be done, if there is still time: the rate limit may make it wait past its lease."""
+        now = self._clock.monotonic()
+        while (wait := self._budget.wait_s(now)) > 0:
+            if now + wait >= claimed.until:
+                return Silent(fault=Fault.LATE, text="the rate limit has no room before the lease ends")
+            self._clock.wait(wait)
+            now = self._clock.monotonic()
+        crash_here("executor.before_send")
+        if self._clock.monotonic() >= claimed.until:
+            return Silent(fault=Fault.LATE, text="the lease was over before the request")
+        answer = call()
+        crash_here("executor.after_send")
+        return self._heard(answer)
+
+    def _look(self, call: Callable[[], Answer]) -> Answer:
+        self._pace()
+        return self._heard(call())
+
+    def _pace(self) -> None:
+        """Wait until the rate limit lets a read through."""
+        while (wait := self._budget.wait_s(self._clock.monotonic())) > 0 and not self._stop():
+            self._clock.wait(min(wait, 1.0))
+
+    def _heard(self, answer: Answer) -> Answer:
+        if isinstance(answer, Replied) and answer.remaining is not None:
+            self._budget.told(self._clock.monotonic(), answer.remaining, answer.reset_s or 1.0)
+        return answer
+
+    def _told(self, claimed: Claimed, result: Result) -> list[Message]:
+        """The report, and what goes to people."""
+        action, order = claimed.action, result.order
+        at = (order and (order.updated_at or order.submitted_at)) or claimed.reply.at or self._clock.now()
+        report = OrderReport(
+            id=f"report-{action.id}-{claimed.reply.attempt}-{self._name}",
+            at=at,
+            cause=action.id,
+            action=action.id,
+            attempt=claimed.reply.attempt,
+            executor=self._name,
+            outcome=result.outcome,
+            order=order,
+            http_status=result.http_status,
+            code=result.code,
+            text=result.text,
+            events_seen=result.events_seen,
+        )
+        alerts: list[Message] = []
+        if result.alert:
+            alerts.append(
+                Alert(
+                    id=f"alert-{report.id}", at=at, cause=action.id, level="critical", key=action.id, text=result.alert
+                )
+            )
+        if result.http_status == 401:
+            alerts.append(unauthorized(report))
+        return [report, *alerts, *letters(result.dropped, report)]
+
+
+def differences(terms: OrderTerms, order: BrokerOrder) -> str:
+    """Where `order` is not what `terms` say; empty where it is."""
+    wanted: dict[str, object] = {
+        "symbol": terms.symbol,
+        "side": terms.side.value,
+        "type": terms.type.value,
+        "time_in_force": terms.time_in_force.value,
+        "qty": terms.qty,
+        "limit_price": terms.limit_price,
+        "stop_price": terms.stop_price,
+    }
+    differ = [
+        f"{name} is {getattr(order, name)}, not {value}"
+        for name, value in wanted.items()
+        if getattr(order, name) != value
+    ]
+    stops = [leg.stop_price for leg in order.legs if leg.stop_price is not None]
+    if terms.leg_stop_price is not None and stops and terms.leg_stop_price not in stops:
+        differ.append(f"its leg's stop is {stops[0]}, not {terms.leg_stop_price}")
+    return ", ".join(differ)
+
+
+def letters(dropped: tuple[Dropped, ...], about: Message) -> list[Message]:
+    """A dead letter for each element that could not be read, and one alert for all of them."""
+    if not dropped:
+        return []
+    dead: list[Message] = [
+        DeadLetter(
+            id=f"dead-{about.id}-{place}",
+            at=about.at,
+            cause=about.id,
+            stream="broker",
+            entry=about.id,
+            reason=element.reason,
+            service="executor",
+            raw=element.raw,
+        )
+        for place, element in enumerate(dropped)
+    ]
+    text = f"{len(dropped)} of the broker's elements could not be read; the first: {dropped[0].reason}"
+    alert = Alert(
+        id=f"alert-{about.id}-unreadable", at=about.at, cause=about.id, level="critical", key="unreadable", text=text
+    )
+    return [*dead, alert]
+
+
+def unauthorized(about: Message) -> Alert:
+    """The broker does not accept our keys: no order of any kind goes out until a person changes them."""
+    return Alert(
+        id=f"alert-{about.id}-keys",
+        at=about.at,
+        cause=about.id,
+        level="critical",
+        key="unauthorized",
+        text="the broker does not accept the keys (401); check broker.key and broker.secret, then restart executors",
+    )
+
+
+def _order_in(answer: Answer, client_order_id: str | None) -> Read | None:
+    """The order in a good reply, if it is readable and has the id that was asked for."""
+    if not isinstance(answer, Replied) or not 200 <= answer.status < 300:
+        return None
+    try:
+        read = read_order(answer.body)
+    except Unreadable:
+        return None
+    return read if client_order_id in (None, read.order.client_order_id) else None
+
+
+def _result(outcome: Outcome, answer: Answer, read: Read | None) -> Result:
+    order, dropped = (read.order, read.dropped) if read is not None else (None, ())
+    match answer:
+        case Silent():
+            return Result(outcome=outcome, text=f"{answer.fault.value}: {answer.text}")
+        case Replied():
+            return Result(
+                outcome=outcome,
+                order=order,
+                http_status=answer.status,
+                code=answer.code,
+                text=answer.text,
+                events_seen=answer.events_seen,
+                dropped=dropped,
+            )
+
+
+def _settled(result: Result, read: Result) -> Result:
+    """A cancel's result with the order as it stands: one that has ended is done, whatever the broker answered."""
+    order = read.order
+    if order is None:
+        return result
+    ended = order.status in _ENDING and result.outcome is not Outcome.NOT_SENT
+    return structs.replace(
+        result,
+        outcome=Outcome.DONE if ended else result.outcome,
+        order=order,
+        events_seen=_latest(result.events_seen, read.events_seen),
+        dropped=result.dropped + read.dropped,
+    )
+
+
+def _with_order(snapshot: BrokerSnapshot, order: BrokerOrder) -> BrokerSnapshot:
+    """`snapshot` with one more order; a list that could not be read stays unknown."""
+    if snapshot.orders is None or any(known.broker_id == order.broker_id for known in snapshot.orders):
+        return snapshot
+    return structs.replace(snapshot, orders=(*snapshot.orders, order))
+
+
+def _latest(first: int | None, second: int | None) -> int | None:
+    return second if first is None else first if second is None else max(first, second)

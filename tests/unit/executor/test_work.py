@@ -1,0 +1,388 @@
+"""One action: nothing is sent without a claim in hand, nothing after its lease, and what came of it is told once."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from services.executor.broker import Answer, Fault, Replied, Silent
+from services.executor.budget import Budget
+from shared.contracts.journal import Alert, DeadLetter
+from shared.contracts.orders import ClaimReply, OrderTerms
+from shared.contracts.vocabulary import Outcome
+from shared.runtime.bus import BusDown
+from tests.orders import desk as table
+from tests.orders.desk import START, cancelling, entry, granted, reconciling, replacing, stop
+from tests.orders.loopback_broker import ACCOUNT, NOW, order
+
+NOT_FOUND = Replied(status=404, code=40410000, text="order not found", body={})
+
+
+class ScriptedBroker:
+    """Answers from a list by request; keeps what it was asked."""
+
+    def __init__(self, **answers: Answer | list[Answer]) -> None:
+        self.answers = {name: answer if isinstance(answer, list) else [answer] for name, answer in answers.items()}
+        self.asked: list[str] = []
+        self.on_request: Callable[[str], None] = lambda name: None
+
+    def _answer(self, name: str) -> Answer:
+        self.asked.append(name)
+        self.on_request(name)
+        left = self.answers.get(name, [])
+        if not left:
+            return Silent(fault=Fault.CUT, text="nothing planned")
+        return left.pop(0) if len(left) > 1 else left[0]
+
+    def submit(self, terms: OrderTerms) -> Answer:
+        return self._answer("submit")
+
+    def replace(self, broker_id: str, terms: OrderTerms) -> Answer:
+        return self._answer("replace")
+
+    def cancel(self, broker_id: str) -> Answer:
+        return self._answer("cancel")
+
+    def by_client_order_id(self, client_order_id: str) -> Answer:
+        return self._answer("by_client_order_id")
+
+    def by_id(self, broker_id: str) -> Answer:
+        return self._answer("by_id")
+
+    def open_orders(self) -> Answer:
+        return self._answer("open_orders")
+
+    def orders_since(self, since: dt.datetime) -> Answer:
+        return self._answer("orders_since")
+
+    def fills_since(self, since: dt.datetime) -> Answer:
+        return self._answer("fills_since")
+
+    def positions(self) -> Answer:
+        return self._answer("positions")
+
+    def account(self) -> Answer:
+        return self._answer("account")
+
+    def clock(self) -> Answer:
+        return self._answer("clock")
+
+
+def ok(body: Any, events_seen: int | None = None) -> Replied:
+    return Replied(status=200, body=body, events_seen=events_seen)
+
+
+def stop_order(number: int = 1, **changes: object) -> dict[str, Any]:
+    """The broker's view of `stop(number)`."""
+    kind = {"side": "sell", "type": "stop", "time_in_force": "gtc", "limit_price": None, "stop_price": "96.5"}
+    return order(stop(number).id) | kind | changes
+
+
+def test_a_granted_submit_is_sent_once_and_reported_with_what_the_broker_said() -> None:
+    broker = ScriptedBroker(submit=ok(stop_order(), events_seen=41))
+    room = table.room(broker)
+    report = room.grant(stop())
+    assert broker.asked == ["submit"]
+    assert (report.outcome, report.attempt, report.events_seen) == (Outcome.DONE, 1, 41)
+    assert report.order is not None
+    assert report.order.stop_price == Decimal("96.5")
+    assert report.at == dt.datetime(2026, 1, 9, 14, 50, 0, 123_456, tzinfo=dt.UTC)
+    assert report.id == f"report-{stop().id}-1-protect-1"
+
+
+@pytest.mark.parametrize("reply", [None, ClaimReply(request="claim", granted=False, reason="paused")])
+def test_without_a_granted_claim_nothing_is_sent_and_nothing_is_said(reply: ClaimReply | None) -> None:
+    broker = ScriptedBroker()
+    room = table.room(broker)
+    if reply is not None:
+        room.desk.answers[entry().id] = reply
+    room.executor.perform([entry().id], [1])
+    assert broker.asked == []
+    assert room.desk.said == []
+    assert room.executor.dropped == 1
+
+
+def test_a_claim_that_is_not_answered_is_asked_again_with_the_same_id() -> None:
+    room = table.room(ScriptedBroker())
+    room.executor.perform([entry().id], [1])
+    assert len(room.desk.asked) == 5
+    assert {request.id for request in room.desk.asked} == {f"claim-{entry().id}-1-protect-1"}
+
+
+def test_after_sigterm_nothing_is_claimed() -> None:
+    asked_to_stop = False
+    broker = ScriptedBroker(submit=ok(stop_order()))
+    room = table.room(broker, stop=lambda: asked_to_stop)
+
+    def stop_now(name: str) -> None:
+        nonlocal asked_to_stop
+        asked_to_stop = True
+
+    broker.on_request = stop_now
+    room.desk.answers = {action.id: granted(action) for action in (stop(1), stop(2))}
+    room.executor.perform([stop(1).id, stop(2).id], [1, 1])
+    assert [request.action for request in room.desk.asked] == [stop(1).id]
+    assert [report.action for report in room.desk.reports] == [stop(1).id]
+
+
+def test_a_process_asked_to_stop_while_it_waits_for_its_claim_asks_no_more() -> None:
+    asked_to_stop = False
+    room = table.room(ScriptedBroker(), stop=lambda: asked_to_stop)
+
+    def stop_now() -> None:
+        nonlocal asked_to_stop
+        asked_to_stop = True
+
+    room.desk.before_answer = stop_now
+    room.executor.perform([entry().id], [1])
+    assert len(room.desk.asked) == 1
+
+
+def test_the_same_wake_up_twice_is_worked_once() -> None:
+    broker = ScriptedBroker(submit=ok(stop_order()))
+    room = table.room(broker)
+    room.grant(stop())
+    room.executor.perform([stop().id], [1])
+    assert broker.asked == ["submit"]
+    assert len(room.desk.asked) == 1
+
+
+def test_a_process_frozen_between_its_claim_and_the_request_sends_nothing() -> None:
+    broker = ScriptedBroker(by_client_order_id=NOT_FOUND)
+    room = table.room(broker)
+
+    def freeze(name: str) -> None:
+        room.time.passed_s += 7
+
+    broker.on_request = freeze
+    report = room.grant(entry(), look_up_first=True, lease_s=5.0)
+    assert broker.asked == ["by_client_order_id"]
+    assert (report.outcome, report.text) == (Outcome.NOT_SENT, "late: the lease was over before the request")
+
+
+def test_a_process_frozen_while_it_asks_for_its_claim_sends_nothing() -> None:
+    room = table.room(ScriptedBroker())
+    room.desk.answer_takes_s = 7
+    assert room.grant(entry(), lease_s=5.0).outcome is Outcome.NOT_SENT
+
+
+def test_an_order_that_the_rate_limit_holds_past_its_lease_is_not_sent() -> None:
+    budget = Budget(60, 0.0, 1000.0)
+    budget.told(1000.0, remaining=0, reset_s=1.0)
+    broker = ScriptedBroker(submit=ok(stop_order()))
+    room = table.room(broker, budget=budget)
+    report = room.grant(stop(), lease_s=0.5)
+    assert report.outcome is Outcome.NOT_SENT
+    assert "rate limit" in report.text
+    assert room.grant(stop(), attempt=2, lease_s=5.0).outcome is Outcome.DONE
+
+
+def test_a_second_attempt_looks_first_and_sends_nothing_that_exists() -> None:
+    broker = ScriptedBroker(by_client_order_id=ok(stop_order()))
+    report = table.room(broker).grant(stop(), attempt=2, look_up_first=True)
+    assert broker.asked == ["by_client_order_id"]
+    assert report.outcome is Outcome.FOUND
+
+
+def test_a_second_attempt_that_finds_nothing_sends_with_the_same_id() -> None:
+    broker = ScriptedBroker(by_client_order_id=NOT_FOUND, submit=ok(stop_order()))
+    report = table.room(broker).grant(stop(), attempt=2, look_up_first=True)
+    assert broker.asked == ["by_client_order_id", "submit"]
+    assert report.outcome is Outcome.DONE
+
+
+def test_a_second_attempt_whose_look_up_fails_sends_nothing() -> None:
+    broker = ScriptedBroker(by_client_order_id=Replied(status=503))
+    report = table.room(broker).grant(stop(), attempt=2, look_up_first=True)
+    assert broker.asked == ["by_client_order_id"]
+    assert report.outcome is Outcome.UNKNOWN
+
+
+def test_the_legs_of_an_entry_are_read_where_the_reply_has_none() -> None:
+    action = entry()
+    bare = order(action.id, order_class="oto")
+    leg = stop_order(1, client_order_id="invented", status="held")
+    broker = ScriptedBroker(submit=ok(bare, 5), by_id=ok(bare | {"legs": [leg]}, 6))
+    report = table.room(broker).grant(action)
+    assert report.order is not None
+    assert [leg.client_order_id for leg in report.order.legs] == ["invented"]
+    assert report.events_seen == 6
+
+
+def test_terms_that_differ_from_what_stands_at_the_broker_alert_a_person() -> None:
+    broker = ScriptedBroker(by_client_order_id=ok(stop_order(qty="12")))
+    room = table.room(broker)
+    report = room.grant(stop(), attempt=2, look_up_first=True)
+    alerts = [message for message in room.desk.said if isinstance(message, Alert)]
+    assert report.outcome is Outcome.FOUND
+    assert [alert.text for alert in alerts] == [f"{stop().id} exists at the broker with other terms: qty is 12, not 10"]
+
+
+def test_a_replace_finds_its_target_by_our_id_where_its_broker_id_is_unknown() -> None:
+    broker = ScriptedBroker(by_client_order_id=ok(stop_order(1)), replace=ok(stop_order(2, qty="5")))
+    report = table.room(broker).grant(replacing("", stop(2, qty=5), target=stop(1).id))
+    assert broker.asked == ["by_client_order_id", "replace"]
+    assert report.outcome is Outcome.DONE
+
+
+def test_a_repeated_replace_that_is_refused_because_it_was_done_is_found() -> None:
+    refused = Replied(status=422, code=42210000, text="order already replaced", body={})
+    broker = ScriptedBroker(by_client_order_id=[NOT_FOUND, ok(stop_order(2, qty="5"))], replace=refused)
+    report = table.room(broker).grant(replacing("some-id", stop(2, qty=5)), attempt=2, look_up_first=True)
+    assert report.outcome is Outcome.FOUND
+
+
+def test_a_repeated_cancel_of_an_ended_order_sends_nothing() -> None:
+    broker = ScriptedBroker(by_id=ok(stop_order(status="filled", filled_qty="10")))
+    report = table.room(broker).grant(cancelling("some-id"), attempt=2, look_up_first=True)
+    assert broker.asked == ["by_id"]
+    assert report.outcome is Outcome.FOUND
+    assert report.order is not None
+    assert report.order.status == "filled"
+
+
+def test_a_cancel_of_an_order_whose_broker_id_is_unknown_looks_it_up() -> None:
+    broker = ScriptedBroker(by_client_order_id=NOT_FOUND)
+    report = table.room(broker).grant(cancelling("", target=entry().id))
+    assert broker.asked == ["by_client_order_id"]
+    assert report.outcome is Outcome.MISSING
+
+
+def test_refused_keys_alert_a_person() -> None:
+    broker = ScriptedBroker(submit=Replied(status=401, text="unauthorized."))
+    room = table.room(broker)
+    assert room.grant(stop()).outcome is Outcome.REFUSED
+    assert [message.key for message in room.desk.said if isinstance(message, Alert)] == ["unauthorized"]
+
+
+def test_a_refusal_without_a_time_carries_the_time_of_its_claim() -> None:
+    broker = ScriptedBroker(submit=Replied(status=403, code=40310000, text="insufficient buying power", body={}))
+    assert table.room(broker).grant(stop()).at == START
+
+
+def test_a_report_waits_for_a_bus_that_is_down_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    room = table.room(ScriptedBroker(submit=ok(stop_order())))
+    publish, failures = room.desk.publish, [BusDown("gone"), BusDown("gone")]
+
+    def unsteady(outgoing: Any) -> None:
+        if failures:
+            raise failures.pop()
+        publish(outgoing)
+
+    monkeypatch.setattr(room.desk, "publish", unsteady)
+    assert room.grant(stop()).outcome is Outcome.DONE
+
+
+CLOCK = ok({"timestamp": NOW}, events_seen=11)
+FILL = {
+    "id": "20260109143000000::execution-1",
+    "order_id": "o1",
+    "price": "94.98",
+    "qty": "4",
+    "side": "sell",
+    "symbol": "AAPL",
+    "transaction_time": NOW,
+}
+POSITION = {"symbol": "AAPL", "qty": "10", "avg_entry_price": "100.01", "side": "long"}
+
+
+def holding(**changes: Answer) -> ScriptedBroker:
+    answers: dict[str, Answer | list[Answer]] = {
+        "clock": CLOCK,
+        "account": ok(ACCOUNT),
+        "positions": ok([POSITION]),
+        "open_orders": ok([stop_order()]),
+        "orders_since": ok([stop_order()]),
+        "fills_since": ok([FILL]),
+    }
+    return ScriptedBroker(**(answers | changes))
+
+
+def test_a_reconcile_tells_what_the_broker_holds_at_the_brokers_time() -> None:
+    room = table.room(holding())
+    room.desk.answers["reconcile-1"] = granted(reconciling())
+    room.executor.perform(["reconcile-1"], [1])
+    (snapshot,) = room.desk.snapshots
+    assert snapshot.request == "reconcile-1"
+    assert snapshot.at == dt.datetime(2026, 1, 9, 14, 50, 0, 123_456, tzinfo=dt.UTC)
+    assert snapshot.events_seen == 11
+    assert [known.client_order_id for known in snapshot.orders or ()] == [stop().id]
+    assert [position.symbol for position in snapshot.positions or ()] == ["AAPL"]
+    assert [fill.execution_id for fill in snapshot.fills or ()] == ["execution-1"]
+    assert snapshot.account is not None
+    assert snapshot.dropped == ()
+    assert room.desk.reports == []
+
+
+@pytest.mark.parametrize(
+    ("failing", "field"),
+    [
+        ("account", "account"),
+        ("positions", "positions"),
+        ("open_orders", "orders"),
+        ("orders_since", "orders"),
+        ("fills_since", "fills"),
+    ],
+)
+@pytest.mark.parametrize(
+    "answer", [Replied(status=503), Silent(fault=Fault.READ_TIMEOUT), ok(None), ok({"no": "list"})]
+)
+def test_a_failed_read_is_unknown_and_never_empty(failing: str, field: str, answer: Answer) -> None:
+    room = table.room(holding(**{failing: answer}))
+    room.desk.answers["reconcile-1"] = granted(reconciling())
+    room.executor.perform(["reconcile-1"], [1])
+    (snapshot,) = room.desk.snapshots
+    for name in ("account", "positions", "orders", "fills"):
+        assert (getattr(snapshot, name) is None) is (name == field)
+    assert f"{field} could not be read" in snapshot.dropped
+
+
+def test_an_element_that_cannot_be_read_goes_to_the_dead_letters_with_an_alert() -> None:
+    room = table.room(holding(open_orders=ok([stop_order(2, status="paused"), stop_order(1)])))
+    room.desk.answers["reconcile-1"] = granted(reconciling())
+    room.executor.perform(["reconcile-1"], [1])
+    (snapshot,) = room.desk.snapshots
+    letters = [message for message in room.desk.said if isinstance(message, DeadLetter)]
+    alerts = [message for message in room.desk.said if isinstance(message, Alert)]
+    assert [known.client_order_id for known in snapshot.orders or ()] == [stop(1).id]
+    assert [letter.reason for letter in letters] == list(snapshot.dropped)
+    assert '"paused"' in letters[0].raw
+    assert [alert.key for alert in alerts] == ["unreadable"]
+
+
+def test_a_leg_that_is_listed_alone_and_under_its_parent_is_told_once() -> None:
+    leg = stop_order(1, client_order_id="invented", id="leg", status="new")
+    parent = order(entry().id, order_class="oto", status="filled", filled_qty="10", filled_avg_price="100", legs=[leg])
+    room = table.room(holding(open_orders=ok([leg]), orders_since=ok([parent])))
+    room.desk.answers["reconcile-1"] = granted(reconciling())
+    room.executor.perform(["reconcile-1"], [1])
+    (snapshot,) = room.desk.snapshots
+    assert [(known.client_order_id, len(known.legs)) for known in snapshot.orders or ()] == [(entry().id, 1)]
+
+
+def test_an_old_order_that_left_the_open_list_is_read_by_its_id() -> None:
+    old = stop_order(1)
+    broker = holding(orders_since=ok([]))
+    broker.answers["open_orders"] = [ok([old]), ok([])]
+    broker.answers["by_id"] = [ok(old | {"status": "canceled"})]
+    room = table.room(broker)
+    for attempt in (1, 2):
+        room.desk.answers["reconcile-1"] = granted(reconciling(), attempt)
+        room.executor.perform(["reconcile-1"], [attempt])
+    first, second = room.desk.snapshots
+    assert [known.status for known in first.orders or ()] == ["new"]
+    assert [known.status for known in second.orders or ()] == ["canceled"]
+
+
+def test_a_reconcile_that_names_an_order_reads_it_too() -> None:
+    gone = stop_order(1, status="canceled")
+    broker = holding(open_orders=ok([]), orders_since=ok([]), by_client_order_id=ok(gone), by_id=ok(gone))
+    room = table.room(broker)
+    room.desk.answers["reconcile-1"] = granted(reconciling(stop(1).id))
+    room.executor.perform(["reconcile-1"], [1])
+    (snapshot,) = room.desk.snapshots
+    assert [known.status for known in snapshot.orders or ()] == ["canceled"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from pathlib import Path
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -34,16 +35,11 @@ def scan_minutes(path: Path, start: dt.datetime | None = None, before: dt.dateti
     """
     frame = _open(path, MINUTE_COLUMNS)
     kind = frame.collect_schema()["timestamp"]
-    if kind == pl.Datetime:
-        # Compared with the zone that the column has; one without a zone is UTC by definition of the format.
-        zoned = isinstance(kind, pl.Datetime) and kind.time_zone is not None
-        frame = _between(frame, start, before, zoned=zoned)
-        moment = pl.col("timestamp") if zoned else pl.col("timestamp").dt.replace_time_zone("UTC")
-        return frame.select(
-            pl.col("symbol").cast(pl.String),
-            moment.dt.convert_time_zone("UTC").cast(UTC_MICROSECONDS).alias("start"),
-            *_figures(),
-        )
+    if isinstance(kind, pl.Datetime):
+        frame = _between(frame, start, before, kind.time_zone)
+        moment = pl.col("timestamp")  # one without a zone is UTC by definition of the format
+        utc = moment.dt.convert_time_zone("UTC") if kind.time_zone else moment.dt.replace_time_zone("UTC")
+        return frame.select(pl.col("symbol").cast(pl.String), utc.cast(UTC_MICROSECONDS).alias("start"), *_figures())
     raise BadFile(f"column timestamp of {path} is {kind}, not a time: write it as UTC time of the bar's start")
 
 
@@ -150,15 +146,16 @@ def _refuse_unparsed(frame: pl.LazyFrame, names: list[str], path: Path) -> None:
 
 
 def _between(
-    frame: pl.LazyFrame, start: dt.datetime | None, before: dt.datetime | None, *, zoned: bool
+    frame: pl.LazyFrame, start: dt.datetime | None, before: dt.datetime | None, zone: str | None
 ) -> pl.LazyFrame:
-    def literal(moment: dt.datetime) -> dt.datetime:
-        return moment if zoned else moment.astimezone(dt.UTC).replace(tzinfo=None)
+    def in_zone(moment: dt.datetime) -> dt.datetime:
+        # A bound in another zone than the column's would be compared correctly, but not with the file's statistics.
+        return moment.astimezone(ZoneInfo(zone)) if zone else moment.astimezone(dt.UTC).replace(tzinfo=None)
 
     if start is not None:
-        frame = frame.filter(pl.col("timestamp") >= literal(start))
+        frame = frame.filter(pl.col("timestamp") >= in_zone(start))
     if before is not None:
-        frame = frame.filter(pl.col("timestamp") < literal(before))
+        frame = frame.filter(pl.col("timestamp") < in_zone(before))
     return frame
 
 

@@ -17,16 +17,14 @@ from __future__ import annotations
 import json
 import logging
 import re
-import signal
 import time
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import lru_cache
-from types import FrameType
 from typing import Any, Final
 
 import redis
+from msgspec import Struct
 from redis import Redis
 from rq import Queue, SimpleWorker
 from rq.exceptions import DequeueTimeout, NoSuchJobError
@@ -84,43 +82,32 @@ def enqueue(client: Redis, prefix: str, job: Job) -> None:
     pipe.execute()
 
 
-class Stop:
-    """Whether this process was asked to end (SIGTERM, SIGINT). Only a flag: what is being worked is finished."""
+class Hands(Struct, frozen=True, kw_only=True):
+    """What a worker calls.
 
-    def __init__(self) -> None:
-        self.asked = False
+    perform: given action ids and their attempts; if it raises, the rest of its job is lost, as by a crash, and told to
+    `refuse`. refuse: given job id, reason and what the job held, cut; must not raise. stop: whether to end. beat:
+    called before each wait, at least twice a second while idle.
+    """
 
-    def __call__(self) -> bool:
-        return self.asked
-
-    def ask(self, signum: int = 0, frame: FrameType | None = None) -> None:
-        self.asked = True
-
-    @contextmanager
-    def on_signals(self) -> Iterator[None]:
-        """Asked by SIGTERM and SIGINT while inside."""
-        before = {number: signal.signal(number, self.ask) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    perform: Perform
+    refuse: Refuse
+    stop: Callable[[], bool]
+    beat: Callable[[], None] = lambda: None
 
 
-def work(client: Redis, prefix: str, queue: str, perform: Perform, refuse: Refuse, stop: Stop) -> bool:
-    """Work wake-ups of one queue in this process until `stop` is asked. One thread, no fork, no scheduler.
+def work(client: Redis, prefix: str, queue: str, hands: Hands) -> bool:
+    """Work wake-ups of one queue in this process until `hands.stop` says so. Main thread, no fork, no scheduler.
 
-    perform: given action ids and their attempts. refuse: given job id, reason and what the job held, cut. Neither may
-    raise for a fault of the world; if `perform` does, the rest of that job is lost, as by a crash.
     A server that goes away is waited for, up to a minute. Returns True when asked to stop, False when the server did
     not come back: the process should end with an exit code of its own and be started again.
     """
     down_since: float | None = None
-    while not stop():
+    while not hands.stop():
         try:
             client.ping()
             down_since = None
-            _Worker.on(client, prefix, queue, perform, refuse, stop).take_until_stopped()
+            _Worker.on(client, prefix, queue, hands).take_until_stopped()
         except (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError):
             now = time.monotonic()
             down_since = now if down_since is None else down_since
@@ -214,7 +201,7 @@ class _Worker(SimpleWorker):
     """RQ's own worker without its bookkeeping (71 commands a job), and without its ears for other people's commands."""
 
     @classmethod
-    def on(cls, client: Redis, prefix: str, queue: str, perform: Perform, refuse: Refuse, stop: Stop) -> _Worker:
+    def on(cls, client: Redis, prefix: str, queue: str, hands: Hands) -> _Worker:
         worker = cls(
             [_queue_class(prefix)(queue, connection=client, serializer=JSONSerializer)],
             connection=client,
@@ -224,12 +211,10 @@ class _Worker(SimpleWorker):
             prepare_for_work=False,
         )
         worker.log = logging.getLogger("ev2.wakeups")
-        worker._perform, worker._refuse, worker._stop = perform, refuse, stop
+        worker._hands = hands
         return worker
 
-    _perform: Perform
-    _refuse: Refuse
-    _stop: Stop
+    _hands: Hands
 
     @property
     def dequeue_timeout(self) -> float:  # type: ignore[override]
@@ -241,7 +226,8 @@ class _Worker(SimpleWorker):
 
     def take_until_stopped(self) -> None:
         """Take and work one job after the other. Raises redis' errors."""
-        while not self._stop():
+        while not self._hands.stop():
+            self._hands.beat()
             try:
                 taken = self.queue_class.dequeue_any(
                     self.queues,
@@ -255,7 +241,7 @@ class _Worker(SimpleWorker):
             except (TypeError, ValueError):
                 # An id that RQ itself refuses: it stays in the intermediate list, which is cut below.
                 self._forget("")
-                self._refuse("", "job id with characters that RQ does not take", "")
+                self._hands.refuse("", "job id with characters that RQ does not take", "")
                 continue
             if taken is not None:
                 self.execute_job(*taken)
@@ -264,15 +250,15 @@ class _Worker(SimpleWorker):
         """Take the job off the server, then work it: a crash in between loses a wake-up, which state sends again."""
         assert isinstance(job, _WakeUp)
         self._forget(job.id)
-        job.perform_actions = self._perform
+        job.perform_actions = self._hands.perform
         try:
             function = job.func
             with self.death_penalty_class(JOB_TIMEOUT_S, JobTimeoutException, job_id=job.id):
                 function(*job.args)
         except Refused as fault:
-            self._refuse(job.id, str(fault), job.raw)
+            self._hands.refuse(job.id, str(fault), job.raw)
         except Exception as fault:  # noqa: BLE001  # the loop's one: this job goes to `dead`, the next is worked
-            self._refuse(job.id, f"{type(fault).__name__}: {fault}", job.raw)
+            self._hands.refuse(job.id, f"{type(fault).__name__}: {fault}", job.raw)
 
     def _forget(self, job_id: str) -> None:
         """Remove what RQ keeps of a taken job. The list of jobs under way is cut: killed workers leave ids in it."""

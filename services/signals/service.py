@@ -2,7 +2,7 @@
 
 Bars are queued as they come and folded when a tick says that a minute is to be decided. Each partition's minute gives
 one `Decided`, also where nothing was decided. Minutes that the ledger has taken already are folded and judged all the
-same, since what was confirmed must be remembered, but give no message: folding again is the same fold.
+same, since what was confirmed must be remembered, but say nothing new: folding again is the same fold.
 """
 
 from __future__ import annotations
@@ -139,14 +139,28 @@ class Signals:
         if tick.session != opened.day.session or not opened.holds(tick.at):
             return []
         named = [number for number in self._owned if f"bars:{number}" in tick.upto]
-        decided: list[Outgoing] = []
-        for number in named or self._owned:
-            part = self._owned[number]
-            for minute in part.take_queued(tick):
-                decision = self._decide(part, opened, minute)
-                if part.taken is None or minute.at > part.taken:
-                    decided.append(decision)
-        return decided
+        return [
+            answer for number in named or self._owned for answer in self._answers(self._owned[number], opened, tick)
+        ]
+
+    def _answers(self, part: _Partition, opened: _OpenSession, tick: Tick) -> list[Decided]:
+        """What the ledger lacks, and in any case an answer for the tick's own minute: a conductor waits for it.
+
+        A minute that the ledger has is answered empty; a tick that is given again gets the same answer again.
+        """
+        answers: list[Decided] = []
+        for minute in part.take_queued(tick):
+            decided = self._decide(part, opened, minute)
+            if not part.has_taken(minute.at):
+                answers.append(decided)
+        if not answers or answers[-1].minute != tick.at:
+            last = part.answered
+            if last is None or last.minute != tick.at:
+                nothing = _QueuedMinute(tick.at, (), tick.id)
+                last = _decided(part.number, opened.day.session, self._fence(part.number), nothing, (), (), ())
+            answers.append(last)
+        part.answered = answers[-1]
+        return answers
 
     def _decide(self, part: _Partition, opened: _OpenSession, minute: _QueuedMinute) -> Decided:
         """Fold the minute's bars, then judge candidates and positions."""
@@ -255,13 +269,17 @@ class _QueuedMinute(Struct, frozen=True):
 
 
 class _Partition:
-    """One partition's memory. folded: last minute folded. taken: last minute whose decisions the ledger has."""
+    """One partition's memory.
+
+    folded: last minute folded. taken: last minute whose decisions the ledger has. answered: what was said last.
+    """
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.queue: list[Bars] = []
         self.folded: dt.datetime | None = None
         self.taken: dt.datetime | None = None
+        self.answered: Decided | None = None
         self.days: dict[str, SymbolDay] = {}
         self.candidates = Candidates()
         self.held: dict[str, Held] = {}
@@ -294,6 +312,9 @@ class _Partition:
             for at, parts in sorted(due.items())
             if self.folded is None or at > self.folded
         ]
+
+    def has_taken(self, at: dt.datetime) -> bool:
+        return self.taken is not None and at <= self.taken
 
     def on_decided(self, through: dt.datetime) -> None:
         self.taken = through if self.taken is None else max(self.taken, through)

@@ -24,6 +24,7 @@ class Account(Struct, frozen=True, kw_only=True):
     """
 
     cash: Decimal
+    opening_cash: Decimal
     created_at: dt.datetime
     salt: str
     last_equity: Decimal
@@ -42,6 +43,10 @@ class Price(Struct, frozen=True):
     before: float | None = None
 
 
+Day = tuple[dt.datetime, Decimal]
+"""A session's close and the equity at it, dollars."""
+
+
 class Changes(Struct):
     """What was written since the last `take_changes`: keys of rows, to be kept in one transaction."""
 
@@ -49,7 +54,11 @@ class Changes(Struct):
     positions: set[str] = msgspec.field(default_factory=set)
     prices: set[str] = msgspec.field(default_factory=set)
     executions: list[Execution] = msgspec.field(default_factory=list)
+    days: list[Day] = msgspec.field(default_factory=list)
     account: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.account or self.orders or self.positions or self.prices or self.executions or self.days)
 
 
 class Book:
@@ -63,6 +72,7 @@ class Book:
         self._positions: dict[str, Position] = {}
         self._prices: dict[str, Price] = {}
         self._executions: list[Execution] = []
+        self._days: list[Day] = []
         self._updates: list[Update] = []
         self._changes = Changes(account=True)
 
@@ -74,6 +84,7 @@ class Book:
         positions: Iterable[Position],
         prices: Iterable[tuple[str, Price]],
         executions: Iterable[Execution],
+        days: Iterable[Day],
     ) -> Book:
         """The book as it was kept; nothing in it counts as changed."""
         book = cls(account)
@@ -82,6 +93,7 @@ class Book:
         book._positions = {position.symbol: position for position in positions}
         book._prices = dict(prices)
         book._executions = sorted(executions, key=lambda execution: execution.number)
+        book._days = sorted(days)
         book._changes = Changes()
         return book
 
@@ -124,6 +136,9 @@ class Book:
 
     def executions(self) -> list[Execution]:
         return self._executions
+
+    def days(self) -> list[Day]:
+        return self._days
 
     def price(self, symbol: str) -> Price | None:
         return self._prices.get(symbol)
@@ -206,8 +221,12 @@ class Book:
             self._prices[symbol] = Price(price, None if known is None else known.before)
             self._changes.prices.add(symbol)
 
-    def end_day(self) -> None:
-        """The last prices become those of the session before."""
+    def end_day(self, closed_at: dt.datetime, equity: Decimal) -> None:
+        """The last prices and the equity become those of the session before."""
+        day = (closed_at, equity)
+        self._days.append(day)
+        self._changes.days.append(day)
+        self.change_account(last_equity=equity)
         for symbol, price in self._prices.items():
             if price.before != price.last:
                 self._prices[symbol] = Price(price.last, price.last)

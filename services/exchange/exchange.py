@@ -27,7 +27,7 @@ NINE_DECIMALS: Final = Decimal("0.000000001")
 
 def new_book(rules: ExchangeRules, salt: str, now: dt.datetime) -> Book:
     """An account with nothing but cash. salt: what makes its ids and draws differ from those of other books."""
-    return Book(Account(cash=rules.cash, created_at=now, salt=salt, last_equity=rules.cash))
+    return Book(Account(cash=rules.cash, opening_cash=rules.cash, created_at=now, salt=salt, last_equity=rules.cash))
 
 
 class Exchange:
@@ -132,9 +132,13 @@ class Exchange:
         day = hours.trading_day(now)
         if self.book.account.day != day:
             if self.book.account.day is not None:
-                self.book.end_day()
-                self.book.change_account(last_equity=reservations.equity(self.book))
+                self.book.end_day(now, reservations.equity(self.book))
             self.book.change_account(day=day)
+
+    def know_close(self, symbol: str, close: float) -> None:
+        """The last close of a symbol that has not traded yet: what a stop is compared with before the first bar."""
+        if self.book.price(symbol) is None:
+            self.book.set_price(symbol, close)
 
     def halt(self, symbol: str, *, halted: bool) -> None:
         """Trading in `symbol` stops or goes on; its orders stay where they are."""

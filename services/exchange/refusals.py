@@ -111,6 +111,7 @@ class Why(Enum):
     # not found, not allowed, too many
     ORDER_UNKNOWN = (404, NOT_FOUND, "order not found for {}")
     POSITION_UNKNOWN = (404, NOT_FOUND, "position does not exist")
+    ASSET_404 = (404, NOT_FOUND, "asset not found for {}")
     SYMBOL_UNKNOWN = (404, NOT_FOUND, "symbol not found: {}")
     ROUTE_UNKNOWN = (404, NOT_FOUND, "endpoint not found")
     UNAUTHORIZED = (401, None, "unauthorized.")

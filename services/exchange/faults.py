@@ -1,0 +1,170 @@
+"""Faults on purpose: a script that says which request, event or bar goes wrong, the how-manieth time, and how.
+
+    [[fault]]
+    on = "POST /v2/orders"     # a request by method and path, "event fill", "bar AAPL", "connect trade"; * fits any
+    nth = 2                    # from the second one that fits (1 if not given)
+    times = 3                  # three in a row (1 if not given; 0: from then on all)
+    do = "status"              # one of ACTIONS for this kind
+    status = 504
+    after = true               # the request is executed, and its answer lost
+
+Pure: it counts what passes by and says which fault hits it. What a fault does on the wire is done where the wire is.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+
+class Kind(StrEnum):
+    """What a fault may hit, by the first word of its `on`."""
+
+    REQUEST = "request"  # any HTTP method
+    EVENT = "event"  # a trade update on its way to the listener, by its event
+    BAR = "bar"  # a bar on its way to data subscribers, by its symbol
+    CONNECT = "connect"  # a socket that opens: trade or data
+    ORDER = "order"  # an accepted order, by its symbol
+
+
+class Do(StrEnum):
+    # requests
+    STATUS = "status"  # answer `status` with its usual body, before or `after` executing
+    DROP = "drop"  # requests: cut the connection, before or `after` executing; events, bars: not sent
+    STALL = "stall"  # wait `seconds`, before executing or `after`: then events overtake the reply
+    TRUNCATE = "truncate"  # half of the JSON
+    EMPTY = "empty"  # 200 without a body
+    ENUM = "enum"  # the first element gets the unknown `value` in `field`
+    STALE = "stale"  # what this address answered the time before
+    # orders
+    REJECT = "reject"  # accepted, then rejected by an event
+    # events and bars
+    DUPLICATE = "duplicate"  # sent `copies` times, with the same execution id
+    SWAP = "swap"  # sent after the next one
+    NULL = "null"  # `data` is null
+    RENAME = "rename"  # an event name that nobody knows: `value`
+    MUTE = "mute"  # nothing is sent from here on, the connection stays
+    CLOSE = "close"  # the socket is closed with `status`
+    # bars
+    LATE = "late"  # sent as an update of its minute, a minute later, instead of in time
+    REVISE = "revise"  # sent, and sent again on updatedBars with the close moved by `value` (a factor)
+    SHUFFLE = "shuffle"  # the minute's symbols in reverse order
+    ERROR = "error"  # an error message with the code `status`
+    OVERSIZE = "oversize"  # one frame of more than 1 MiB
+    HALT = "halt"  # a trading status message says halted
+    # connections
+    REFUSE = "refuse"  # data: error `status`; trade: unauthorized
+    SILENT = "silent"  # accepted, and never answered
+
+
+ACTIONS: Final[dict[Kind, frozenset[Do]]] = {
+    Kind.REQUEST: frozenset({Do.STATUS, Do.DROP, Do.STALL, Do.TRUNCATE, Do.EMPTY, Do.ENUM, Do.STALE}),
+    Kind.EVENT: frozenset({Do.DROP, Do.DUPLICATE, Do.SWAP, Do.NULL, Do.RENAME, Do.MUTE, Do.CLOSE}),
+    Kind.BAR: frozenset(
+        {
+            Do.DROP,
+            Do.DUPLICATE,
+            Do.LATE,
+            Do.REVISE,
+            Do.SHUFFLE,
+            Do.MUTE,
+            Do.CLOSE,
+            Do.ERROR,
+            Do.OVERSIZE,
+            Do.HALT,
+        }
+    ),
+    Kind.CONNECT: frozenset({Do.STATUS, Do.REFUSE, Do.SILENT}),
+    Kind.ORDER: frozenset({Do.REJECT}),
+}
+METHODS: Final = frozenset({"GET", "POST", "PATCH", "DELETE", "*"})
+
+
+class Fault(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One entry of the script. seconds: of a stall, or how long the fault lasts from its first hit (0: by count)."""
+
+    on: str
+    do: Do
+    nth: int = 1
+    times: int = 1
+    after: bool = False
+    status: int = 500
+    seconds: float = 0.0
+    copies: int = 3
+    field: str = "status"
+    value: str = "unheard_of"
+
+    @property
+    def kind(self) -> Kind:
+        word = self.on.partition(" ")[0]
+        return Kind.REQUEST if word in METHODS else Kind(word)
+
+
+class BadScript(ValueError):
+    """The script cannot be used; one line: which fault, what is wrong."""
+
+
+class _Script(Struct, frozen=True, forbid_unknown_fields=True):
+    fault: tuple[Fault, ...] = ()
+
+
+class Faults:
+    """The script with its counts. Nothing is wrong without one."""
+
+    def __init__(self, faults: tuple[Fault, ...] = ()) -> None:
+        self._faults = list(faults)
+        self._passed = [0] * len(faults)
+
+    @classmethod
+    def read(cls, text: str) -> Faults:
+        """Raises BadScript."""
+        try:
+            script = msgspec.convert(tomllib.loads(text), _Script)
+        except (tomllib.TOMLDecodeError, msgspec.ValidationError) as wrong:
+            raise BadScript(f"fault script: {wrong}") from None
+        for number, fault in enumerate(script.fault, 1):
+            try:
+                allowed = ACTIONS[fault.kind]
+            except ValueError:
+                raise BadScript(
+                    f"fault {number}: on = {fault.on!r} names no request, event, bar or connection"
+                ) from None
+            if fault.do not in allowed:
+                raise BadScript(f"fault {number}: {fault.do} is not for {fault.kind}s: {', '.join(sorted(allowed))}")
+        return cls(script.fault)
+
+    def add(self, fault: Fault) -> None:
+        self._faults.append(fault)
+        self._passed.append(0)
+
+    def clear(self) -> None:
+        self._faults.clear()
+        self._passed.clear()
+
+    def __bool__(self) -> bool:
+        return bool(self._faults)
+
+    def hit(self, kind: Kind, name: str) -> Fault | None:
+        """The first fault that hits what passes by; each that fits counts it. name: as in `on`, without the kind."""
+        found = None
+        for place, fault in enumerate(self._faults):
+            if fault.kind is not kind or not _fits(fault, name):
+                continue
+            self._passed[place] += 1
+            count = self._passed[place]
+            is_hit = count >= fault.nth and (fault.times == 0 or count < fault.nth + fault.times)
+            found = found or (fault if is_hit else None)
+        return found
+
+
+def _fits(fault: Fault, name: str) -> bool:
+    if fault.kind is not Kind.REQUEST:
+        return fnmatchcase(name, fault.on.partition(" ")[2] or "*")
+    method, _, path = fault.on.partition(" ")
+    wanted, _, actual = name.partition(" ")
+    return method in ("*", wanted) and fnmatchcase(actual, path or "*")

@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final
 
 from cli.trouble import Trouble
@@ -50,17 +50,12 @@ def children_of(settings: Settings) -> tuple[ChildSpec, ...]:
 class Installation:
     """Runs the processes of `settings` until it is left; with it they all end, also when it is killed.
 
-    variables: environment of the children, on top of this process's own. To be used from the main thread alone.
-    Entering raises AlreadyRunning, NoServer, or Trouble for a port that is taken; `tend` raises ChildGaveUp.
+    Children take this process's environment, so `settings` must be what that leads to. To be used from the main
+    thread alone, with the home held (`home_held`). Entering raises NoServer; `tend` raises ChildGaveUp.
     """
 
-    def __init__(self, settings: Settings, variables: Mapping[str, str]) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._variables = {
-            "EV2_HOME": str(settings.home.resolve()),
-            "EV2_RUN__PACE": "conducted" if is_conducted(settings) else "free",
-            **variables,
-        }
         self._server: subprocess.Popen[bytes] | None = None
         self._server_ends = 0
         self._supervisor: Supervisor | None = None
@@ -72,16 +67,12 @@ class Installation:
 
     def __enter__(self) -> Installation:
         data = self._settings.data_folder
-        if self._settings.broker.kind == "exchange":
-            require_free(self._settings.exchange.host, self._settings.exchange.port)
-        self._lock = HomeLock(data)
         try:
             if self._settings.bus.url is None:
-                await_end_of_server(self._settings)
                 self._server = start_server(data)
                 with bus_of(self._settings) as bus:
                     bus.forget("health:*")  # a process of an earlier run would look like one that hangs
-            self._supervisor = Supervisor(children_of(self._settings), self._variables, data)
+            self._supervisor = Supervisor(children_of(self._settings), _variables(self._settings), data)
             self._supervisor.start()
         except BaseException:
             self.__exit__()
@@ -114,11 +105,39 @@ class Installation:
             self._supervisor.stop()
         if self._server is not None:
             end(self._server)
-        self._lock.release()
 
     @property
     def _server_log(self) -> str:
         return str(self._settings.data_folder / "logs" / "redis.log")
+
+
+@contextlib.contextmanager
+def home_held(settings: Settings) -> Iterator[None]:
+    """Be the only one who runs processes in this home, after those of a run that was killed have ended.
+
+    Raises AlreadyRunning, NoServer, and Trouble for a port that is taken.
+    """
+    lock = HomeLock(settings.data_folder)
+    try:
+        if settings.broker.kind == "exchange":
+            require_free(settings.exchange.host, settings.exchange.port)
+        if settings.bus.url is None:
+            await_end_of_server(settings)
+        yield
+    finally:
+        lock.release()
+
+
+def _variables(settings: Settings) -> dict[str, str]:
+    """What a process cannot know from the configuration of its home alone."""
+    found = {
+        "EV2_HOME": str(settings.home.resolve()),
+        "EV2_RUN__PACE": "conducted" if is_conducted(settings) else "free",
+    }
+    if settings.broker.kind == "exchange" and settings.broker.url is None:
+        address = f"{settings.exchange.host}:{settings.exchange.port}"
+        found |= {"EV2_BROKER__URL": f"http://{address}", "EV2_BROKER__STREAM_URL": f"ws://{address}/stream"}
+    return found
 
 
 def url_of(settings: Settings) -> str:

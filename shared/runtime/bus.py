@@ -169,6 +169,12 @@ class Bus:
             pipe.expire(self.key(f"health:{name}"), keep_s)
             pipe.execute()
 
+    def view(self, key: str) -> dict[str, str]:
+        """The latest view under `key`, such as `conductor`; empty where there is none. Raises BusDown."""
+        with _Faults():
+            fields: Any = self.client.hgetall(self.key(key))
+        return {_text(name): _text(value) for name, value in fields.items()}
+
     def views(self, pattern: str) -> dict[str, dict[str, str]]:
         """Latest views by key, without the prefix, whose keys match `pattern`, such as `health:*`. Raises BusDown."""
         with _Faults():

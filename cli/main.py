@@ -1,0 +1,58 @@
+"""`execution`: the commands. Parse, ask, show; what they need is imported inside them, so that help is quick."""
+
+from __future__ import annotations
+
+import typer
+
+from cli import demo, research, run, tail, up, views
+from cli.options import AsJson, Home
+from cli.trouble import Commands
+
+app = typer.Typer(
+    name="execution",
+    cls=Commands,
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=(
+        "Buys confirmed breakouts from a list of candidates, protects, trims and leaves them. Dry run by default.\n\n"
+        "Exit codes: 0 done, 1 something is not well, 2 bad input, 130 stopped by Ctrl-C.\n\n"
+        "Example: execution demo"
+    ),
+)
+
+
+@app.callback(invoke_without_command=True)
+def root(context: typer.Context, home: Home = None) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command()
+def version(json: AsJson = False) -> None:
+    """Print this program's version.
+
+    Example: execution version
+    """
+    from importlib.metadata import version as installed
+
+    from cli.show import print_json
+
+    number = installed("execution-v2")
+    if json:
+        print_json({"version": number})
+    else:
+        typer.echo(f"execution {number}")
+
+
+for part in (demo, up, run, views, tail, research):
+    part.register(app)
+
+
+def main() -> None:
+    """The entry point."""
+    app(prog_name="execution")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""What a market has: looked at before anything is started, so that a wrong date or file is one line and no log."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from cli.show import NEW_YORK
+from cli.trouble import Trouble
+from services.market_data.bar_files import collect, scan_minutes
+from services.market_data.sources import build_source
+from shared.contracts.ids import is_symbol
+from shared.domain import calendar
+from shared.domain.calendar import Session
+from shared.runtime.settings import DataSettings, RecordedFeed, SyntheticFeed
+
+
+def a_date(option: str, text: str) -> dt.date:
+    """Raises Trouble for what is no date."""
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise Trouble(f"{option} {text!r} is no date: write it as YYYY-MM-DD, such as 2015-02-11") from None
+
+
+def sessions_from(first: dt.date, last: dt.date) -> list[Session]:
+    """The sessions from `first` to `last`. Raises NotASession for a first or last day without trading, and Trouble."""
+    calendar.session(first)
+    calendar.session(last)
+    if last < first:
+        raise Trouble(f"the last session {last} lies before the first, {first}: exchange them")
+    return calendar.sessions(first, last)
+
+
+def first_session(feed: RecordedFeed | SyntheticFeed, now: dt.datetime) -> dt.date:
+    """What is played where nobody says it: a file's first session; of the synthetic market the last one completed."""
+    if isinstance(feed, SyntheticFeed):
+        return calendar.previous(now.astimezone(NEW_YORK).date()).session
+    first, last = _span(feed.bars)
+    found = calendar.sessions(first, last)
+    if not found:
+        raise Trouble(f"{feed.bars} has no session of the exchange: its bars are of {first} to {last}")
+    return found[0].session
+
+
+def symbols_of(feed: RecordedFeed | SyntheticFeed, data: DataSettings, sessions: Sequence[Session]) -> tuple[str, ...]:
+    """Every symbol of the market. Raises BadFile, and Trouble where it has no bars of the first or last session."""
+    source = build_source(feed, data)
+    for wanted in (sessions[0], sessions[-1]):
+        if isinstance(feed, RecordedFeed) and not source.day(wanted, None).rows:
+            first, last = _span(feed.bars)
+            raise Trouble(f"{feed.bars} has no bars of {wanted.session}; it has {first} to {last}, not every day in it")
+    return tuple(sorted(source.universe()))
+
+
+def chosen(text: str | None, symbols: tuple[str, ...], where: str) -> tuple[str, ...]:
+    """The symbols named in `text`, all where it is None. Raises Trouble for one that is unknown in `where`."""
+    if text is None:
+        return symbols
+    names = tuple(dict.fromkeys(part.strip().upper() for part in text.split(",") if part.strip()))
+    if not names:
+        raise Trouble("--watchlist names no symbol: write it as AAPL,FB")
+    for name in names:
+        if not is_symbol(name):
+            raise Trouble(f"--watchlist: {name!r} is no symbol: write letters and digits, as in BRK.B")
+        if name not in symbols:
+            known = ", ".join(symbols[:12]) + (", ..." if len(symbols) > 12 else "")
+            raise Trouble(f"--watchlist: {where} has no symbol {name}; it has {known}")
+    return names
+
+
+def _span(bars: Path) -> tuple[dt.date, dt.date]:
+    """First and last day of the file, New York. Raises BadFile."""
+    ends = scan_minutes(bars).select(pl.col("start").min().alias("first"), pl.col("start").max().alias("last"))
+    first, last = collect(ends, bars).row(0)
+    return first.astimezone(NEW_YORK).date(), last.astimezone(NEW_YORK).date()

@@ -47,19 +47,19 @@ class Candidates:
         self._confirmed_at[symbol] = at
 
     def is_used(self, candidate: CandidateChanged, at: dt.datetime) -> bool:
-        if candidate.spent:
-            return True
-        confirmed_at = self._confirmed_at.get(candidate.symbol)
-        if confirmed_at is None:
-            return False
-        released_at = _released_by(candidate, at)
-        return released_at is None or confirmed_at > released_at
+        return candidate.spent or (candidate.symbol in self._confirmed_at and self._lifted_at(candidate, at) is None)
 
+    def counts_from(self, candidate: CandidateChanged, at: dt.datetime) -> dt.datetime:
+        """The instant up to which, seen from `at`, closed bars confirm nothing: its ingest, or its latest release."""
+        lifted_at = self._lifted_at(candidate, at)
+        return candidate.since if lifted_at is None else max(candidate.since, lifted_at)
 
-def counts_from(candidate: CandidateChanged, at: dt.datetime) -> dt.datetime:
-    """The instant up to which, seen from `at`, closed bars confirm nothing: its ingest, or its latest release."""
-    released_at = _released_by(candidate, at)
-    return candidate.since if released_at is None else max(candidate.since, released_at)
+    def _lifted_at(self, candidate: CandidateChanged, at: dt.datetime) -> dt.datetime | None:
+        """When the ledger gave a used confirmation back; None where it did not, or not yet at `at`."""
+        released_at, confirmed_at = candidate.released_at, self._confirmed_at.get(candidate.symbol)
+        if released_at is None or confirmed_at is None:
+            return None
+        return released_at if confirmed_at <= released_at < at else None
 
 
 def _counts(candidate: CandidateChanged, session: dt.date, at: dt.datetime) -> bool:
@@ -69,8 +69,3 @@ def _counts(candidate: CandidateChanged, session: dt.date, at: dt.datetime) -> b
         and candidate.since < at
         and (candidate.expires_at is None or at <= candidate.expires_at)
     )
-
-
-def _released_by(candidate: CandidateChanged, at: dt.datetime) -> dt.datetime | None:
-    released_at = candidate.released_at
-    return released_at if released_at is not None and released_at < at else None

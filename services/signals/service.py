@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from services.signals import position
 from services.signals.boh import Window, trading_window
-from services.signals.candidates import Candidates, counts_from
+from services.signals.candidates import Candidates
 from services.signals.levels import DailyLevels, daily_levels
 from services.signals.position import Held, Minute, Step
 from services.signals.regime_global import MarketRegime, market_regime
@@ -205,7 +205,7 @@ class Signals:
             levels=levels,
             scan=candidate.scan,
             pair=symbol_day.pair(levels.last.close if levels.last is not None else None),
-            counts_from=(counts_from(candidate, at) - day.opens_at) / MINUTE,
+            counts_from=(part.candidates.counts_from(candidate, at) - day.opens_at) / MINUTE,
             used=part.candidates.is_used(candidate, at),
             market=self._market[1] if self._market is not None and self._market[0] == opened.previous else None,
             held=held is not None and held.entered_at < at,

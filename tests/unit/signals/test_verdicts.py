@@ -272,6 +272,13 @@ def test_a_release_that_is_known_early_is_seen_at_its_own_time() -> None:
     assert day.verdict(10.03, 9.95, 10.02, 10.03).reason is Reason.CONFIRMED
 
 
+def test_a_release_without_a_confirmation_before_it_changes_nothing() -> None:
+    day = market()
+    day.ten(9.95, 10.02)
+    day.tell(candidate(id="c2", released_at=after(20)))
+    assert day.verdict(10.03).reason is Reason.CONFIRMED
+
+
 def test_a_candidate_counts_from_its_ingest() -> None:
     day = Market(candidate(since=after(20)))
     day.ten(9.95, 10.02)

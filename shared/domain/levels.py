@@ -14,13 +14,13 @@ from shared.contracts.rules import StopRules
 def first_stop(swing_low: float | None, price: float, rules: StopRules) -> float | None:
     """min(swing low - buffer, price x (1 - minimum distance)), dollars, not yet on the grid.
 
-    None where there is no swing low or swing low - buffer is not below the price: `no_stop` (docs/strategy.md
-    section 2).
+    None where there is no swing low, or swing low - buffer is not below the price, or is no price at all: `no_stop`
+    (docs/strategy.md section 2).
     """
     if swing_low is None:
         return None
     below_low = figure(swing_low - rules.buffer)
-    if below_low >= price:
+    if not 0 < below_low < price:
         return None
     return min(below_low, figure(price * (1 - rules.min_distance)))
 

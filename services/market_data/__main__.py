@@ -19,7 +19,7 @@ def main() -> None:
     configure_logs(settings.logs, "market_data")
     bus = connect(settings, "market_data")
     try:
-        source = build_source(settings.feed, settings.data)
+        source = build_source(settings.feed, settings.data, settings.regime.symbol)
     except (BadFile, BadSettings) as fault:
         refuse("market_data", str(fault))
 

@@ -88,7 +88,7 @@ def play_of(asked: Asked, settings: Settings) -> Play:
         if asked.bars is None
         else RecordedFeed(bars=asked.bars, daily=asked.daily)
     )
-    symbols = market.symbols_of(feed, settings.data, sessions)
+    symbols = market.symbols_of(feed, settings, sessions)
     where = str(asked.bars or "the synthetic market")
     played = Market(
         bars=str(asked.bars.resolve()) if asked.bars is not None else "",

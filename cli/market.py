@@ -15,7 +15,7 @@ from services.market_data.sources import build_source
 from shared.contracts.ids import is_symbol
 from shared.domain import calendar
 from shared.domain.calendar import Session
-from shared.runtime.settings import DataSettings, RecordedFeed, SyntheticFeed
+from shared.runtime.settings import RecordedFeed, Settings, SyntheticFeed
 
 
 def a_date(option: str, text: str) -> dt.date:
@@ -46,9 +46,9 @@ def first_session(feed: RecordedFeed | SyntheticFeed, now: dt.datetime) -> dt.da
     return found[0].session
 
 
-def symbols_of(feed: RecordedFeed | SyntheticFeed, data: DataSettings, sessions: Sequence[Session]) -> tuple[str, ...]:
+def symbols_of(feed: RecordedFeed | SyntheticFeed, settings: Settings, sessions: Sequence[Session]) -> tuple[str, ...]:
     """Every symbol of the market. Raises BadFile, and Trouble where it has no bars of the first or last session."""
-    source = build_source(feed, data)
+    source = build_source(feed, settings.data, settings.regime.symbol)
     for wanted in (sessions[0], sessions[-1]):
         if isinstance(feed, RecordedFeed) and not source.day(wanted, None).rows:
             first, last = _span(feed.bars)

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from msgspec import Struct
 
+from cli.ledger import reading, rows
 from services.state import store
 from services.state.model import Account, Candidate, EntryRow, ExitRow, Order, Position
 from services.state.records import FillRow, VerdictRow
-from services.state.store import Table
 
-Row = TypeVar("Row", bound=Struct)
-
+IN_ORDER: Final = "ORDER BY at, symbol, CASE stage WHEN 'signals' THEN 0 WHEN 'arrival' THEN 1 ELSE 2 END"
 _ORDERS_OF_A_DAY: Final = (  # a stop of an earlier day that still rests, or sold today, is part of today
     "WHERE session = ? OR resting OR client_order_id IN (SELECT client_order_id FROM fills WHERE session = ?)"
     " ORDER BY planned_at, client_order_id"
@@ -54,23 +51,14 @@ class Picture(Struct, frozen=True, kw_only=True):
 
 
 def picture(ledger: Path, session: dt.date | None = None) -> Picture | None:
-    """Rows of `session`, else of the latest one, all of one instant; None while the ledger has none."""
+    """Rows of `session`, else of the latest one, all of one instant; None while the ledger has none.
+
+    Raises Trouble for a ledger that is not to be read.
+    """
     if not ledger.exists():
         return None
-    try:
-        with _reading(ledger) as database:
-            return _picture(database, session)
-    except sqlite3.OperationalError:
-        return None  # it is being created or opened in this moment
-
-
-@contextmanager
-def _reading(ledger: Path) -> Iterator[sqlite3.Connection]:
-    """A read-only connection within one transaction, so that all rows are of one instant."""
-    mode = "mode=ro" if ledger.with_name(ledger.name + "-wal").exists() else "mode=ro&immutable=1"
-    with closing(sqlite3.connect(f"{ledger.resolve().as_uri()}?{mode}", uri=True, isolation_level=None)) as database:
-        database.execute("BEGIN")
-        yield database
+    with reading(ledger) as database:
+        return _picture(database, session)
 
 
 def _picture(database: sqlite3.Connection, asked: dt.date | None) -> Picture | None:
@@ -80,33 +68,29 @@ def _picture(database: sqlite3.Connection, asked: dt.date | None) -> Picture | N
     day = session.isoformat()
     notes = dict(database.execute("SELECT key, value FROM meta"))
     [[through]] = database.execute("SELECT min(through) FROM partitions")
-    accounts = _rows(database, store.ACCOUNT, "")
+    accounts = rows(database, store.ACCOUNT, "")
     return Picture(
         session=session,
         now=dt.datetime.fromisoformat(notes["now"]) if "now" in notes else None,
         decided_through=dt.datetime.fromisoformat(through) if through else None,
         installation=notes.get("installation", ""),
         account=accounts[0] if accounts else None,
-        candidates=_rows(database, store.CANDIDATES, "ORDER BY symbol, strategy"),
-        verdicts=_rows(database, store.VERDICTS, "WHERE session = ? ORDER BY at, symbol, stage DESC", day),
-        entries=_rows(database, store.ENTRIES, "WHERE session = ? ORDER BY due, id", day),
-        exits=_rows(database, store.EXITS, "WHERE date(at) = ? ORDER BY at, id", day),
-        positions=_rows(
+        candidates=rows(database, store.CANDIDATES, "ORDER BY symbol, strategy"),
+        verdicts=rows(database, store.VERDICTS, f"WHERE session = ? {IN_ORDER}", day),
+        entries=rows(database, store.ENTRIES, "WHERE session = ? ORDER BY due, id", day),
+        exits=rows(database, store.EXITS, "WHERE date(at) = ? ORDER BY at, id", day),
+        positions=rows(
             database,
             store.POSITIONS,
             "WHERE qty > 0 OR date(closed_at) = ? OR session = ? ORDER BY entered_at",
             day,
             day,
         ),
-        orders=_rows(database, store.ORDERS, _ORDERS_OF_A_DAY, day, day),
-        fills=_rows(database, store.FILLS, "WHERE session = ? ORDER BY at, execution_id", day),
+        orders=rows(database, store.ORDERS, _ORDERS_OF_A_DAY, day, day),
+        fills=rows(database, store.FILLS, "WHERE session = ? ORDER BY at, execution_id", day),
     )
 
 
 def _latest(database: sqlite3.Connection) -> dt.date | None:
     [[found]] = database.execute("SELECT max(session) FROM sessions")
     return dt.date.fromisoformat(found) if found else None
-
-
-def _rows(database: sqlite3.Connection, table: Table[Row], where: str, *values: str) -> tuple[Row, ...]:
-    return tuple(table.row(row) for row in database.execute(table.select + where, values))

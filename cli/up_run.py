@@ -81,7 +81,7 @@ def configured(settings: Settings) -> Settings:
     if isinstance(feed, AlpacaFeed):
         return settings
     first = feed.first or market.first_session(feed, dt.datetime.now(dt.UTC))
-    market.symbols_of(feed, settings.data, market.sessions_from(first, feed.last or first))
+    market.symbols_of(feed, settings, market.sessions_from(first, feed.last or first))
     return settings_with({"EV2_FEED": compact_json({**feed.model_dump(mode="json"), "first": first})})
 
 

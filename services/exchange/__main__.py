@@ -59,7 +59,7 @@ def build_steps(venue: Venue, file: BookFile, app: App, bus: Bus) -> BusSteps:
     progress = read_progress(file.note(PROGRESS), f"{life.run_id}/{life.epoch}")
     bars = streams.names(["bars"], range(bus.partitions))
     move_to = venue.clock.move_to if isinstance(venue.clock, TickClock) else lambda now: None
-    return BusSteps(venue, app.data, progress, bars, move_to)
+    return BusSteps(venue, app, progress, bars, move_to)
 
 
 def watch(server: Server) -> list[Message]:

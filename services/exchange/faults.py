@@ -29,6 +29,7 @@ class Kind(StrEnum):
     EVENT = "event"  # a trade update on its way to the listener, by its event
     BAR = "bar"  # a bar on its way to data subscribers, by its symbol
     CONNECT = "connect"  # a socket that opens: trade or data
+    KEY = "key"  # the key that is shown on it: trade or data
     ORDER = "order"  # an accepted order, by its symbol
 
 
@@ -57,7 +58,7 @@ class Do(StrEnum):
     ERROR = "error"  # an error message with the code `status`
     OVERSIZE = "oversize"  # one frame of more than 1 MiB
     HALT = "halt"  # a trading status message says halted
-    # connections
+    # connections and keys
     REFUSE = "refuse"  # data: error `status`; trade: unauthorized
     SILENT = "silent"  # accepted, and never answered
 
@@ -79,7 +80,8 @@ ACTIONS: Final[dict[Kind, frozenset[Do]]] = {
             Do.HALT,
         }
     ),
-    Kind.CONNECT: frozenset({Do.STATUS, Do.REFUSE, Do.SILENT}),
+    Kind.CONNECT: frozenset({Do.STATUS, Do.SILENT}),
+    Kind.KEY: frozenset({Do.REFUSE}),
     Kind.ORDER: frozenset({Do.REJECT}),
 }
 METHODS: Final = frozenset({"GET", "POST", "PATCH", "DELETE", "*"})

@@ -10,12 +10,11 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 from msgspec import Struct
 
-from services.exchange.data_stream import DataStream
 from services.exchange.exchange import Exchange
 from services.exchange.hours import NEW_YORK
 from services.exchange.venue import Venue
@@ -57,8 +56,18 @@ def read_progress(text: str | None, life: str) -> Progress:
     return kept
 
 
+class Audience(Protocol):
+    """Subscribers of the market data stream; telling them does not wait."""
+
+    def bars(self, minute: dt.datetime, rows: Sequence[Bar]) -> None: ...
+
+    def revised(self, minute: dt.datetime, bar: Bar) -> None: ...
+
+    def halted(self, symbol: str, at: dt.datetime, *, halted: bool, code: str = "") -> None: ...
+
+
 class BusSteps:
-    """What the loop runs. data: subscribers of the market data stream, told of each minute.
+    """What the loop runs.
 
     move_to: sets the exchange's clock, where ticks give the time.
     """
@@ -66,13 +75,13 @@ class BusSteps:
     def __init__(
         self,
         venue: Venue,
-        data: DataStream,
+        audience: Audience,
         progress: Progress,
         bars: Sequence[str],
         move_to: Callable[[dt.datetime], None] = lambda now: None,
     ) -> None:
         self._venue = venue
-        self._data = data
+        self._audience = audience
         self._progress = progress
         self._move_to = move_to
         self._waiting: dict[str, Bars] = {}
@@ -110,9 +119,9 @@ class BusSteps:
                 return self._take(entry, message)
             case SymbolHalted():
                 self._venue.do(lambda exchange, now: exchange.halt(message.symbol, halted=message.halted))
-                self._data.halted(message.symbol, message.at, halted=message.halted, code=message.code)
+                self._audience.halted(message.symbol, message.at, halted=message.halted, code=message.code)
             case BarRevised():
-                self._data.revised(message.minute, message.bar)
+                self._audience.revised(message.minute, message.bar)
             case DailyHistory() if message.bars:
                 self._venue.do(lambda exchange, now: exchange.know_close(message.symbol, message.bars[-1].close))
             case SessionClosed():
@@ -152,7 +161,7 @@ class BusSteps:
             self._show(batch)
         answer = self._keep(tick, lambda exchange: _match_minutes(exchange, due))
         for batch in due:
-            self._data.bars(batch.minute, batch.rows)
+            self._audience.bars(batch.minute, batch.rows)
         return answer
 
     def _keep(self, tick: Tick, call: Callable[[Exchange], None]) -> Matched:

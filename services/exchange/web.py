@@ -6,13 +6,15 @@ A thin edge: keys, rate limit, faults and transport here; what is answered stand
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import hmac
 import math
 import socket
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -21,20 +23,23 @@ from msgspec import Struct
 from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from services.exchange import routes, wire
+from services.exchange.conversation import POLICY_VIOLATION, Close, Conversation, Frame
 from services.exchange.data_stream import DataStream
 from services.exchange.faults import Do, Fault, Faults, Kind
 from services.exchange.refusals import Refusal, Why, refuse
 from services.exchange.trade_stream import TradeStream
 from services.exchange.venue import Venue
+from shared.contracts.market import Bar
 
 KEY_HEADER: Final = "apca-api-key-id"
 SECRET_HEADER: Final = "apca-api-secret-key"  # noqa: S105 - the header's name
 SEQ_HEADER: Final = "X-Trade-Update-Seq"
-TRADE_PATH: Final = "/stream"
-DATA_PATH: Final = "/v2/iex"
+SOCKETS: Final = {"/stream": "trade", "/v2/iex": "data"}
+KEY_TIMEOUT_S: Final = 10.0
+MOST_WAITING: Final = 10_000
 MINUTE_S: Final = 60
 START_S: Final = 10.0
 STOP_S: Final = 2.0
@@ -106,9 +111,28 @@ class App:
         self._meter = Meter(access.requests_per_minute)
         self._log = log
         self._answered: OrderedDict[str, Reply] = OrderedDict()
-        self.trades = TradeStream(access.admits, faults)
-        self.data = DataStream(access.admits, faults)
-        venue.listen(self.trades.tell)
+        self._trades = TradeStream(access.admits, faults)
+        self._data = DataStream(access.admits, faults)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        venue.listen(lambda updates: self._soon(lambda: self._trades.tell(updates)))
+
+    def runs_on(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        self._loop = loop
+
+    def bars(self, minute: dt.datetime, rows: Sequence[Bar]) -> None:
+        """To the subscribers of market data. From any thread; does not wait."""
+        self._soon(lambda: self._data.bars(minute, rows))
+
+    def revised(self, minute: dt.datetime, bar: Bar) -> None:
+        self._soon(lambda: self._data.revised(minute, bar))
+
+    def halted(self, symbol: str, at: dt.datetime, *, halted: bool, code: str = "") -> None:
+        self._soon(lambda: self._data.halted(symbol, at, halted=halted, code=code))
+
+    def _soon(self, call: Callable[[], None]) -> None:
+        """On the server's loop, in the order of the calls."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(call)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -189,9 +213,8 @@ class App:
             self._answered.popitem(last=False)
 
     async def _socket(self, opened: WebSocket) -> None:
-        streams = {TRADE_PATH: ("trade", self.trades.serve), DATA_PATH: ("data", self.data.serve)}
-        name, serve = streams.get(opened.url.path, ("", None))
-        if serve is None:
+        name = SOCKETS.get(opened.url.path)
+        if name is None:
             await opened.send_denial_response(Response(b"", 404))
             return
         fault = self._faults.hit(Kind.CONNECT, name) if self._faults else None
@@ -200,12 +223,60 @@ class App:
         if fault is not None and fault.do is Do.STATUS:
             await opened.send_denial_response(Response(b"", fault.status))
             return
-        if fault is not None and fault.do is Do.SILENT:
-            await opened.accept()
+        await opened.accept()
+        if fault is not None:
             while (await opened.receive())["type"] != "websocket.disconnect":
-                pass
+                pass  # silent: whatever it says
             return
-        await serve(opened)
+        line = _Line()
+        await _converse(
+            opened, line, self._trades.connect(line.put) if name == "trade" else self._data.connect(line.put)
+        )
+
+
+class _Line:
+    """What waits to be sent on one connection. A client that does not read is cut off, not waited for."""
+
+    def __init__(self) -> None:
+        self.frames: asyncio.Queue[Frame] = asyncio.Queue()
+        self.is_closing = False
+
+    def put(self, frame: Frame) -> None:
+        if self.is_closing:
+            return
+        if self.frames.qsize() >= MOST_WAITING:
+            frame = Close(POLICY_VIOLATION)
+        self.is_closing = isinstance(frame, Close)
+        self.frames.put_nowait(frame)
+
+
+async def _converse(opened: WebSocket, line: _Line, talk: Conversation) -> None:
+    """One connection until it ends on either side."""
+    pump = asyncio.create_task(_pump(opened, line))
+    try:
+        talk.open()
+        async with asyncio.timeout(KEY_TIMEOUT_S) as patience:
+            while (message := await opened.receive())["type"] != "websocket.disconnect":
+                talk.hear((message.get("text") or "").encode() or message.get("bytes") or b"")
+                if talk.is_admitted:
+                    patience.reschedule(None)
+    except TimeoutError:
+        talk.too_slow()
+        await pump
+    finally:
+        talk.end()
+        pump.cancel()
+        with suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError, OSError):
+            await pump
+
+
+async def _pump(opened: WebSocket, line: _Line) -> None:
+    while True:
+        frame = await line.frames.get()
+        if isinstance(frame, Close):
+            await opened.close(frame.code)
+            return
+        await opened.send_bytes(frame)
 
 
 class Server:
@@ -259,13 +330,11 @@ class Server:
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
-        self._app.trades.runs_on(loop)
-        self._app.data.runs_on(loop)
+        self._app.runs_on(loop)
         try:
             await self._server.serve(sockets=[self._socket])
         finally:
-            self._app.trades.runs_on(None)
-            self._app.data.runs_on(None)
+            self._app.runs_on(None)
 
 
 def _encoded(answer: routes.Answer | Refusal) -> Reply:

@@ -1,4 +1,4 @@
-"""The exchange as a process: killed at any instant it loses no order, matches no minute twice, and answers each tick."""
+"""The exchange as a process: killed at any instant it loses no order, matches no minute twice, answers each tick."""
 
 from __future__ import annotations
 

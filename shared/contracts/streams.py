@@ -74,7 +74,7 @@ STREAMS: Final[tuple[Stream, ...]] = (
     Stream(
         name="orders",
         writers=("executor",),
-        readers=("state",),
+        readers=("state", "executor"),
         carries=(orders.OrderReport, orders.BrokerEvent, orders.BrokerSnapshot, orders.ListenerConnected),
         about="What the broker said.",
     ),

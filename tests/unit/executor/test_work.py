@@ -290,7 +290,7 @@ FILL = {
 POSITION = {"symbol": "AAPL", "qty": "10", "avg_entry_price": "100.01", "side": "long"}
 
 
-def holding(**changes: Answer) -> ScriptedBroker:
+def holding(**changes: Answer | list[Answer]) -> ScriptedBroker:
     answers: dict[str, Answer | list[Answer]] = {
         "clock": CLOCK,
         "account": ok(ACCOUNT),

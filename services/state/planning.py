@@ -31,7 +31,7 @@ from services.state.model import (
     SymbolBook,
 )
 from services.state.pricing import exit_limit, resting_stop, trim_limit, trim_slip
-from services.state.scene import Scene, is_leg
+from services.state.scene import BESIDE_THE_STOP, Scene, is_leg
 from services.state.session_rules import entries_may_rest, stops_may_be_replaced, trims_may_go
 from shared.contracts.rules import Rules
 from shared.contracts.vocabulary import HaltLevel, OrderKind, OrderType, Side, Status, TimeInForce
@@ -56,8 +56,8 @@ def _next_step(scene: Scene, salt: str) -> Step | None:
         return _end_entry(scene, scene.entry)
     if scene.qty == 0:
         return _clear(scene)
-    if len(scene.stops) > 1:
-        return _cancel(scene, scene.stops[-1], "one stop is enough", alert=True)
+    if len(scene.stops) > 1 and _too_many_stops(scene):
+        return _cancel(scene, scene.stops[-1], "one stop for all shares")
     if scene.leaving or scene.sale is not None:
         return _leave(scene)
     return _hold(scene, salt)
@@ -127,10 +127,11 @@ def _leave(scene: Scene) -> Step | None:
     if not scene.tradable or scene.sale_must_wait:
         return _fit_stop(scene, scene.qty)
     stop = scene.stop
+    if stop is not None and (stop.filled_qty > 0 or scene.leaving == BESIDE_THE_STOP):
+        # It was triggered, or is about to be: the broker sells by it. What it does not cover is sold beside it.
+        return _sell_rest(scene) if scene.on_offer < scene.qty else None
     if stop is None:
-        return _sell_all(scene)
-    if stop.filled_qty > 0:
-        return None  # it was triggered: a market order of the broker's own that sells
+        return _sell_rest(scene)
     return _cancel(scene, stop, f"leaving: {scene.leaving}")
 
 
@@ -145,14 +146,15 @@ def _hurry(scene: Scene, sale: Order) -> Step | None:
     return None
 
 
-def _sell_all(scene: Scene) -> PlannedOrder:
+def _sell_rest(scene: Scene) -> PlannedOrder:
+    """Everything that no order of ours offers yet."""
     row = scene.exit_row
     price = None if scene.urgent else scene.book.last_close
     limit = None if price is None else exit_limit(price, scene.rules.exit)
     return _sell(
         scene,
         OrderKind.EXIT,
-        scene.qty,
+        scene.qty - scene.on_offer,
         limit,
         intent="" if row is None else row.id,
         cause=_cause(scene) if row is None else row.cause,
@@ -184,7 +186,7 @@ def _trim_is_over(scene: Scene, trim: Order) -> str:
         return "trims end before the close"
     if _passed(scene, trim.accepted_at or trim.planned_at, scene.rules.trim.fill_for):
         return "not filled in time"
-    if trim.remaining + sum(stop.remaining for stop in scene.stops) > scene.qty:
+    if scene.on_offer > scene.qty:
         return "more would be sold than is held"
     return ""
 
@@ -228,16 +230,27 @@ def _fit_stop(scene: Scene, shares: int, cause: str = "") -> Step | None:
     if not stop.resting:
         return _cancel(scene, stop, "does not come to rest", alert=True) if _overdue(scene, stop) else None
     if stop.filled_qty > 0:
-        return None  # triggered, and selling; nothing is re-priced once it has a fill
+        # Triggered, and selling; nothing is re-priced once it has a fill.
+        return _new_stop(scene, max(scene.qty - scene.on_offer, 0), cause)
     if _expires_soon(scene, stop):
         return _cancel(scene, stop, "renewed before it expires")
     price = _stop_price(scene, stop)
-    if (stop.remaining == shares and stop.stop_price == price) or not _may_replace(scene, stop, price):
+    if stop.remaining == shares and stop.stop_price == price:
+        return None
+    if not _stops_may_change(scene):
+        return _new_stop(scene, max(scene.qty - scene.on_offer, 0), cause)
+    if not _may_replace(scene, stop, price):
         return None
     if scene.replace_refused(stop):
         return _cancel(scene, stop, "the broker refused to replace it")
     why = _stop_change(stop, shares, price)
     return _stop_order(scene, shares, price, replaces=stop.client_order_id, why=why, cause=cause)
+
+
+def _too_many_stops(scene: Scene) -> bool:
+    """Two stand where one could not be replaced. They become one when it can, or where they would sell too much."""
+    triggered = scene.through or any(stop.filled_qty for stop in scene.stops)
+    return (_stops_may_change(scene) and not triggered) or scene.on_offer > scene.qty
 
 
 def _new_stop(scene: Scene, shares: int, cause: str) -> Step | None:
@@ -263,11 +276,13 @@ def _stop_price(scene: Scene, stop: Order) -> Decimal:
     return scene.wanted_stop if scene.book.rescaled else max(scene.wanted_stop, stop.stop_price)
 
 
+def _stops_may_change(scene: Scene) -> bool:
+    return stops_may_be_replaced(scene.market, scene.rules) and not scene.book.halted
+
+
 def _may_replace(scene: Scene, stop: Order, price: Decimal) -> bool:
-    if scene.book.halted or not stops_may_be_replaced(scene.market, scene.rules):
-        return False
-    if stop.stop_price is not None and price > stop.stop_price and scene.through:
-        return False  # it would be refused; in the session the shares are sold instead
+    if scene.price is not None and price >= scene.price:
+        return False  # it would be refused: the stop that rests sells, or else the shares are sold
     # `accepted` turns into `new` in a moment, and is not replaced before; over night it is what a stop rests as.
     if stop.broker_status != "accepted" or scene.market.conducted or not scene.market.open:
         return True

@@ -23,6 +23,7 @@ from shared.domain.order_life import IN_TRANSIT, LIVE
 
 NOT_YET_SENT: Final = (Status.PLANNED, Status.CLAIMED, Status.UNRESOLVED)
 SALES: Final = (OrderKind.EXIT, OrderKind.FLAT)
+BESIDE_THE_STOP: Final = "price at the stop, shares beside it"
 LONGEST_WAIT: Final = dt.timedelta(minutes=10)
 """Between two attempts at a sale or stop that the broker keeps refusing."""
 
@@ -75,13 +76,14 @@ class Scene:
 
     @cached_property
     def stops(self) -> tuple[Order, ...]:
-        """Stops that rest or will, the best first: resting, then the highest, then the largest."""
+        """Stops that rest or will, the best first: resting, triggered, then the highest, then the largest."""
         stops = (order for order in self.live if order.kind is OrderKind.STOP and not self._dead_leg(order))
         return tuple(
             sorted(
                 stops,
                 key=lambda stop: (
                     not stop.resting,
+                    stop.filled_qty == 0,
                     -(stop.stop_price or Decimal(0)),
                     -stop.remaining,
                     stop.client_order_id,
@@ -92,6 +94,12 @@ class Scene:
     @property
     def stop(self) -> Order | None:
         return self.stops[0] if self.stops else None
+
+    @property
+    def on_offer(self) -> int:
+        """Shares that orders of ours may sell."""
+        others = (order for order in (self.trim_order, self.sale) if order is not None)
+        return sum(order.remaining for order in (*self.stops, *others))
 
     def _dead_leg(self, order: Order) -> bool:
         """A leg whose entry ended before it was filled never becomes active, whatever the broker still says of it."""
@@ -150,6 +158,8 @@ class Scene:
             return "exiting"
         if self.through and not self._stop_at_wanted:
             return "stop at or above the price"
+        if self.through and self.on_offer < self.qty:
+            return BESIDE_THE_STOP
         if self.stop is None and self._stop_given_up:
             return "stop refused"
         return ""

@@ -107,15 +107,22 @@ class ForeignItem(Struct, frozen=True, kw_only=True):
     """A row of `foreign_items`: what stands at the broker and no record of ours explains.
 
     kind: `shares` (name: the symbol), `order` (name: the broker's id) or `installation` (name: its prefix).
-    qty: shares; for `shares` the broker's minus ours. readings: how many snapshots said the same; one may be stale.
+    qty: shares; for `shares` the broker's minus ours, below zero where the broker has fewer. price: average, dollars.
+    readings: how many snapshots in a row said the same; one alone may be stale.
     """
 
     kind: str
     name: str
     symbol: str
     qty: Decimal
+    price: Decimal | None
     readings: int
     detail: str
+
+    @property
+    def certain(self) -> bool:
+        """Two readings agree; an order or an installation is certain at once."""
+        return self.kind != "shares" or self.readings >= 2
 
 
 class JournalRow(Struct, frozen=True, kw_only=True):

@@ -525,6 +525,12 @@ class Store:
             return self._all(ORDERS, f"WHERE symbol = ? AND {_OPEN_ORDER} ORDER BY client_order_id", symbol)
         return self._all(ORDERS, f"WHERE {_OPEN_ORDER} ORDER BY symbol, client_order_id")
 
+    def ended_orders(self, symbol: str, since: dt.datetime) -> list[Order]:
+        """Orders of `symbol` planned since then whose life is over, in the order in which it ended."""
+        found = f"WHERE symbol = ? AND planned_at >= ? AND NOT ({_OPEN_ORDER})"
+        order = "ORDER BY ended_at, planned_at, length(client_order_id), client_order_id"
+        return self._all(ORDERS, f"{found} {order}", symbol, _plain(since))
+
     def orders_for(self, intent: str) -> list[Order]:
         return self._all(ORDERS, "WHERE intent = ? AND intent != '' ORDER BY planned_at, client_order_id", intent)
 
@@ -573,6 +579,18 @@ class Store:
     def open_actions_of(self, symbol: str) -> list[ActionRow]:
         return self._all(ACTIONS, f"WHERE symbol = ? AND {_OPEN_ACTION} ORDER BY id", symbol)
 
+    def refused_cancels(self, symbol: str) -> list[ActionRow]:
+        return self._all(
+            ACTIONS, "WHERE symbol = ? AND kind = 'cancel' AND status = 'refused' ORDER BY ended_at, id", symbol
+        )
+
+    def actions_planned_at(self, symbol: str, at: dt.datetime) -> int:
+        """How many actions of `symbol` were planned at exactly that trading time."""
+        found = self._db.execute(
+            "SELECT COUNT(*) FROM order_actions WHERE symbol = ? AND planned_at = ?", (symbol, _plain(at))
+        ).fetchone()
+        return int(found[0])
+
     def has_open_actions(self) -> bool:
         found = self._db.execute(f"SELECT EXISTS (SELECT 1 FROM order_actions WHERE {_OPEN_ACTION})").fetchone()  # noqa: S608
         return bool(found[0])
@@ -585,6 +603,9 @@ class Store:
 
     def fills_of(self, client_order_id: str) -> list[FillRow]:
         return self._all(FILLS, "WHERE client_order_id = ? ORDER BY at, execution_id", client_order_id)
+
+    def fills_of_position(self, position_id: str) -> list[FillRow]:
+        return self._all(FILLS, "WHERE position_id = ? ORDER BY at, execution_id", position_id)
 
     def last_fill_times(self, symbol: str) -> dict[Side, dt.datetime]:
         """When `symbol` was last bought and last sold."""

@@ -165,6 +165,7 @@ CREATE TABLE order_ledger (
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX order_ledger_by_broker_id ON order_ledger (broker_id) WHERE broker_id IS NOT NULL;
 CREATE INDEX order_ledger_by_session ON order_ledger (session, symbol);
+CREATE INDEX order_ledger_by_symbol ON order_ledger (symbol, planned_at);
 CREATE INDEX order_ledger_by_parent ON order_ledger (parent) WHERE parent != '';
 CREATE INDEX order_ledger_by_intent ON order_ledger (intent) WHERE intent != '';
 CREATE INDEX order_ledger_open ON order_ledger (symbol, client_order_id)
@@ -200,6 +201,9 @@ CREATE TABLE order_actions (
 CREATE INDEX order_actions_open ON order_actions (symbol, id)
     WHERE status IN ('planned', 'claimed', 'sent', 'unresolved');
 
+CREATE INDEX order_actions_by_time ON order_actions (symbol, planned_at);
+CREATE INDEX order_actions_refused ON order_actions (symbol, target) WHERE kind = 'cancel' AND status = 'refused';
+
 CREATE TABLE fills (
     execution_id TEXT PRIMARY KEY,
     client_order_id TEXT NOT NULL,
@@ -213,6 +217,8 @@ CREATE TABLE fills (
     session TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX fills_by_order ON fills (client_order_id);
+CREATE INDEX fills_by_position ON fills (position_id);
+CREATE INDEX fills_by_symbol ON fills (symbol, side, at);
 
 CREATE TABLE verdicts (
     session TEXT NOT NULL,
@@ -247,6 +253,7 @@ CREATE TABLE foreign_items (
     name TEXT NOT NULL,
     symbol TEXT NOT NULL,
     qty TEXT NOT NULL,
+    price TEXT,
     readings INTEGER NOT NULL,
     detail TEXT NOT NULL,
     PRIMARY KEY (kind, name)

@@ -1,0 +1,220 @@
+"""Executions into positions: each booked once by its execution id, whatever the order's status says."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from typing import Final
+
+from msgspec.structs import replace
+
+from services.state.model import EntryRow, ExitRow, IntentStatus, Order, Position
+from services.state.records import FillRow
+from services.state.unit import Unit
+from shared.contracts.vocabulary import OrderKind, Side, StopMode, TrimState
+from shared.domain.positions import Fill, Holding, fold
+
+UNEXPLAINED: Final = "unexplained"
+
+
+def book(
+    unit: Unit, order: Order, execution_id: str, broker_order_id: str, qty: Decimal, price: Decimal, at: dt.datetime
+) -> Order:
+    """`order` with one execution more, and with it its intent, its position and the account's cash.
+
+    qty: shares; whole ones, or ValueError. price: dollars. An execution id that is known changes nothing.
+    """
+    shares = int(qty)
+    if shares != qty or shares <= 0 or price <= 0:
+        raise ValueError(f"execution {execution_id} of {qty} shares at {price}: not whole shares at a price")
+    row = FillRow(
+        execution_id=execution_id,
+        client_order_id=order.client_order_id,
+        broker_order_id=broker_order_id,
+        symbol=order.symbol,
+        side=order.side,
+        qty=shares,
+        price=price,
+        at=at,
+        position_id=_position_id(unit, order),
+        session=order.session,
+    )
+    if not unit.store.book_fill(row):
+        return order
+    order = replace(
+        order,
+        filled_qty=order.filled_qty + shares,
+        filled_value=order.filled_value + shares * price,
+        first_fill_at=min(order.first_fill_at or at, at),
+    )
+    unit.store.update_order(order)
+    unit.touch(order.symbol)
+    _move_cash(unit, row)
+    _sold_for_intent(unit, order, shares)
+    _fold_position(unit, order, row)
+    unit.journal(
+        "fill",
+        f"{order.client_order_id}: {order.side} {shares} at {price}; {order.filled_qty} of {order.qty} filled",
+        symbol=order.symbol,
+        order=order.client_order_id,
+        cause=order.client_order_id,
+        figures={"qty": shares, "price": float(price)},
+    )
+    return order
+
+
+def _position_id(unit: Unit, order: Order) -> str:
+    if order.kind is OrderKind.ENTRY:
+        return order.client_order_id
+    held = unit.store.open_position(order.symbol) or unit.store.last_position(order.symbol)
+    return held.position_id if held is not None else UNEXPLAINED
+
+
+def _move_cash(unit: Unit, fill: FillRow) -> None:
+    account = unit.store.account()
+    amount = fill.qty * fill.price
+    unit.store.put_account(replace(account, cash=account.cash + (amount if fill.side is Side.SELL else -amount)))
+
+
+def _sold_for_intent(unit: Unit, order: Order, shares: int) -> None:
+    """An entry intent that was filled is done; trims and exits count what they sold."""
+    if order.kind is OrderKind.ENTRY:
+        entry = unit.store.entry_intent(order.intent)
+        if entry is not None and entry.status is not IntentStatus.DONE:
+            unit.store.update_entry_intent(replace(entry, status=IntentStatus.DONE))
+        return
+    wanted = unit.store.exit_intent(order.intent) if order.intent else None
+    if wanted is not None:
+        unit.store.update_exit_intent(replace(wanted, sold=wanted.sold + shares))
+
+
+def _fold_position(unit: Unit, order: Order, last: FillRow) -> None:
+    if last.position_id == UNEXPLAINED:
+        unit.alert(
+            "critical",
+            f"oversold-{last.symbol}",
+            f"{order.client_order_id} sold {last.qty} {last.symbol}, of which the ledger holds none",
+            symbol=last.symbol,
+            cause=order.client_order_id,
+        )
+        return
+    rows = unit.store.fills_of_position(last.position_id)
+    before = unit.store.position(last.position_id)
+    holding = fold((_fill(row) for row in rows), _adopted(before))
+    if holding.oversold:
+        unit.alert(
+            "critical",
+            f"oversold-{last.symbol}",
+            f"{order.client_order_id} sold more {last.symbol} than was held: {holding.oversold} shares too many",
+            symbol=last.symbol,
+            cause=order.client_order_id,
+        )
+    position = _changed(before, holding) if before is not None else _opened(unit, order, holding)
+    unit.store.upsert_position(position)
+    if position.qty == 0:
+        _end_intents(unit, position)
+
+
+def _fill(row: FillRow) -> Fill:
+    return Fill(execution_id=row.execution_id, side=row.side, qty=row.qty, price=row.price, at=row.at)
+
+
+def _adopted(position: Position | None) -> Holding | None:
+    """Shares that were taken over have no executions of ours: the fold starts with them."""
+    if position is None or not position.position_id.startswith("adopted-"):
+        return None
+    return Holding(
+        bought=position.bought,
+        paid=position.bought * position.avg_price,
+        first_bought_at=position.entered_at,
+        last_bought_at=position.last_entry_fill_at,
+    )
+
+
+def _opened(unit: Unit, order: Order, holding: Holding) -> Position:
+    intent = unit.store.entry_intent(order.intent) if order.intent else None
+    assert holding.first_bought_at is not None, order.client_order_id
+    assert holding.last_bought_at is not None, order.client_order_id
+    levels = _levels(intent)
+    return Position(
+        position_id=order.client_order_id,
+        symbol=order.symbol,
+        session=order.session,
+        strategy=intent.strategy if intent else "",
+        qty=holding.qty,
+        bought=holding.bought,
+        sold=holding.sold,
+        avg_price=holding.avg_price,
+        realized=holding.realized,
+        pivot=levels[0],
+        r1=levels[1],
+        r2=levels[2],
+        stop=order.leg_stop_price,
+        stop_mode=StopMode.OPEN,
+        high_water=float(holding.avg_price),
+        invalidations=0,
+        r1_state=TrimState.OPEN if levels[1] is not None else TrimState.DONE,
+        r2_state=TrimState.OPEN if levels[2] is not None else TrimState.DONE,
+        entered_at=holding.first_bought_at,
+        last_entry_fill_at=holding.last_bought_at,
+        last_exit_fill_at=None,
+        decided_through=None,
+        unprotected_since=None,
+        closed_at=None,
+        sector=intent.sector if intent else "",
+        cause=order.intent,
+    )
+
+
+def _levels(intent: EntryRow | None) -> tuple[float | None, float | None, float | None]:
+    return (intent.pivot, intent.r1, intent.r2) if intent is not None else (None, None, None)
+
+
+def _changed(before: Position, holding: Holding) -> Position:
+    assert holding.first_bought_at is not None, before.position_id
+    assert holding.last_bought_at is not None, before.position_id
+    average = holding.avg_price
+    started = before.decided_through is not None  # from then on signals' marks say how high it went
+    return replace(
+        before,
+        qty=holding.qty,
+        bought=holding.bought,
+        sold=holding.sold,
+        avg_price=average,
+        realized=holding.realized,
+        high_water=before.high_water if started else float(average),
+        entered_at=holding.first_bought_at,
+        last_entry_fill_at=holding.last_bought_at,
+        last_exit_fill_at=holding.last_sold_at,
+        closed_at=holding.last_sold_at if holding.qty == 0 else None,
+    )
+
+
+def _end_intents(unit: Unit, position: Position) -> None:
+    """Nothing is left to sell: what was wanted of the position is over."""
+    for wanted in unit.store.open_exit_intents(position.symbol):
+        if wanted.position_id == position.position_id:
+            end_intent(unit, wanted, IntentStatus.DONE if _served(wanted) else IntentStatus.EXPIRED)
+
+
+def _served(wanted: ExitRow) -> bool:
+    return wanted.kind == "exit" or wanted.sold > 0
+
+
+def end_intent(unit: Unit, wanted: ExitRow, status: IntentStatus, why: str = "") -> None:
+    """A trim or exit is over. A trim that sold nothing may fire again; one that sold a share is done."""
+    wanted = unit.store.exit_intent(wanted.id) or wanted
+    unit.store.update_exit_intent(replace(wanted, status=status, ended_at=unit.now))
+    unit.touch(wanted.symbol)
+    position = unit.store.position(wanted.position_id)
+    if wanted.kind != "trim" or position is None:
+        return
+    state = TrimState.DONE if wanted.sold > 0 or status is IntentStatus.DONE else TrimState.OPEN
+    changed = replace(position, r1_state=state) if wanted.level == "r1" else replace(position, r2_state=state)
+    unit.store.upsert_position(changed)
+    unit.journal(
+        "trim_over",
+        f"{wanted.id}: {wanted.sold} sold, {wanted.level} {state}" + (f" ({why})" if why else ""),
+        symbol=wanted.symbol,
+        cause=wanted.id,
+    )

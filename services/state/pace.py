@@ -1,0 +1,232 @@
+"""Who gives trading time: the wall clock, second by second, or the conductor, phase by phase.
+
+Both do the same things in the same order with the same functions. The conducted pace waits for the end of each thing,
+and keeps where it is in the ledger, so that a process killed in the middle of a tick goes on and answers it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import msgspec
+
+from services.state import actions, decisions, numbers, sessions, snapshots, working
+from services.state.judging import Judging, active_symbols
+from services.state.memory import Memory
+from services.state.setup import Setup
+from services.state.unit import Unit
+from shared.contracts.clock import Folded, Settled, Tick, TickPhase
+from shared.contracts.market import SessionOpened
+
+MINUTE: Final = dt.timedelta(minutes=1)
+GAP_S: Final = 2.0
+"""Seconds of machine time after which trade updates that were announced and did not come are asked for."""
+RELIST_EVERY: Final = dt.timedelta(seconds=15)
+"""How often, at most, the lists of candidates are looked at for changes."""
+
+Ingest = Callable[[Unit], str]
+
+
+class Pace(Protocol):
+    """waits: whether there may be something to do though nothing arrived."""
+
+    waits: bool
+
+    def tick(self, unit: Unit, tick: Tick) -> None:
+        """Take a tick."""
+
+    def go_on(self, unit: Unit, judging: Judging) -> None:
+        """Do what can be done now, at the end of a batch."""
+
+
+class Free:
+    """The wall clock: a local tick each second; in between, what arrives is worked at once."""
+
+    waits = False
+
+    def __init__(self, memory: Memory, setup: Setup, ingest: Ingest, since: actions.Waits) -> None:
+        self._memory = memory
+        self._setup = setup
+        self._ingest = ingest
+        self._since = since
+
+    def tick(self, unit: Unit, tick: Tick) -> None:
+        before = unit.now
+        unit.advance(tick.at)
+        opened = self._memory.session
+        if opened is not None and not sessions.begun(unit, opened):
+            sessions.roll(unit, opened)
+            unit.want_reconciliation("session opening")
+            unit.store.set_note("ingested", "")
+        if opened is not None and unit.store.note("ingested") != str(opened.session):
+            self._ingest(unit)
+            unit.store.set_note("ingested", str(opened.session))
+        elif opened is not None and _crossed(before, unit.now, RELIST_EVERY):
+            self._ingest(unit)
+        sessions.expire_candidates(unit)
+        if opened is not None and unit.now >= opened.closes_at:
+            sessions.close(unit)
+        if _crossed(before, unit.now, MINUTE):
+            actions.reconcile(unit, snapshots.EACH_MINUTE)
+        for symbol in active_symbols(unit):
+            unit.touch(symbol)
+
+    def go_on(self, unit: Unit, judging: Judging) -> None:
+        decisions.take(unit, self._setup)
+        mark(unit, judging, self._setup)
+        if snapshots.reconciled(unit):
+            working.admit_due(unit, judging, self._setup)
+        if numbers.outstanding(unit) and self._since.over("events", GAP_S):
+            unit.want_reconciliation("trade updates are missing")
+        for symbol in sorted(unit.touched & set(active_symbols(unit))):
+            working.work(unit, judging, self._setup, symbol)
+
+
+class Stage(msgspec.Struct, frozen=True, kw_only=True):
+    """The tick in hand, as the ledger keeps it. begun: what is done once at its beginning is done."""
+
+    tick: str
+    phase: TickPhase
+    at: dt.datetime
+    session: dt.date
+    begun: bool = False
+
+
+OURS: Final = {
+    TickPhase.INGEST: Settled,
+    TickPhase.FOLD: Folded,
+    TickPhase.ACT: Settled,
+    TickPhase.SETTLE: Settled,
+}
+_PHASES: Final = list(TickPhase)
+_STAGE: Final = msgspec.json.Decoder(Stage)
+_IN_HAND: Final = "tick"
+_LAST_DONE: Final = "tick_done"
+
+
+class Conducted:
+    """The conductor's ticks: each is answered when nothing is left to do at it."""
+
+    waits = True
+
+    def __init__(self, memory: Memory, setup: Setup, ingest: Ingest, since: actions.Waits) -> None:
+        self._memory = memory
+        self._setup = setup
+        self._ingest = ingest
+        self._since = since
+
+    def tick(self, unit: Unit, tick: Tick) -> None:
+        if tick.phase not in OURS:
+            return
+        stage = Stage(tick=tick.id, phase=tick.phase, at=tick.at, session=tick.session)
+        if _place(stage) <= _last_done(unit):
+            answer(unit, stage)  # the conductor asks again after a restart of its own, or on a new bus
+            return
+        in_hand = _in_hand(unit)
+        if in_hand is not None and _place(in_hand) >= _place(stage):
+            return
+        if tick.phase in (TickPhase.FOLD, TickPhase.SETTLE):
+            numbers.wait_for(unit, tick.events)
+        unit.advance(tick.at)
+        _keep(unit, stage)
+
+    def go_on(self, unit: Unit, judging: Judging) -> None:
+        stage = _in_hand(unit)
+        if stage is None:
+            return
+        opening = stage.phase is TickPhase.INGEST and not stage.begun
+        if not opening and not self._all_folded(unit):
+            return
+        if not stage.begun and not self._begin(unit, judging, stage):
+            return
+        planned = [working.work(unit, judging, self._setup, symbol) for symbol in active_symbols(unit)]
+        if any(planned) or unit.reconcile_wanted or unit.store.has_open_actions():
+            return
+        mark(unit, judging, self._setup)
+        if stage.phase is TickPhase.SETTLE:
+            sessions.close(unit)
+        unit.store.set_note(_IN_HAND, "")
+        unit.store.set_note(_LAST_DONE, f"{stage.at.isoformat()} {_PHASES.index(stage.phase):02d}")
+        answer(unit, stage)
+
+    def _all_folded(self, unit: Unit) -> bool:
+        """Whether everything the broker is known to have said is in the ledger, and the two were compared."""
+        if numbers.outstanding(unit):
+            if self._since.over("events", GAP_S):
+                unit.want_reconciliation("trade updates are missing")
+            return False
+        if not snapshots.reconciled(unit):
+            actions.reconcile(unit, "start: nothing is planned before ledger and broker were compared")
+            return False
+        return True
+
+    def _begin(self, unit: Unit, judging: Judging, stage: Stage) -> bool:
+        """What is done once at the beginning of a tick; False where it has to wait."""
+        match stage.phase:
+            case TickPhase.INGEST:
+                if not self._open(unit, stage):
+                    return False
+            case TickPhase.ACT:
+                sessions.expire_candidates(unit)
+                decisions.take(unit, self._setup, stage.at)
+                mark(unit, judging, self._setup)
+                working.admit_due(unit, judging, self._setup)
+            case _:
+                pass
+        _keep(unit, msgspec.structs.replace(stage, begun=True))
+        return True
+
+    def _open(self, unit: Unit, stage: Stage) -> bool:
+        """Roll the session, read the account, then ingest candidates."""
+        opened = self._memory.session
+        if opened is None or opened.session != stage.session:
+            unit.alert_once("critical", "session", f"{stage.tick}: market data did not open {stage.session} on `daily`")
+            return False
+        if not sessions.begun(unit, opened):
+            sessions.roll(unit, opened)
+        if _opening_equity_missing(unit, opened):
+            actions.reconcile(unit, "session opening")
+            return False
+        self._ingest(unit)
+        return True
+
+
+def mark(unit: Unit, judging: Judging, setup: Setup) -> None:
+    """The account at the last closes."""
+    held = [position.symbol for position in unit.store.list_positions()]
+    snapshots.marked(unit, setup.rules.limits, judging.last_closes(held))
+
+
+def answer(unit: Unit, stage: Stage) -> None:
+    """Tell the conductor that its tick is done; the same tick is always answered by the same message."""
+    unit.say(OURS[stage.phase](id=f"{stage.tick}-state", at=stage.at, cause=stage.tick, service="state"))
+
+
+def _opening_equity_missing(unit: Unit, opened: SessionOpened) -> bool:
+    session = unit.store.session(opened.session)
+    return session is None or session.opening_equity is None
+
+
+def _in_hand(unit: Unit) -> Stage | None:
+    text = unit.store.note(_IN_HAND)
+    return _STAGE.decode(text) if text else None
+
+
+def _keep(unit: Unit, stage: Stage) -> None:
+    unit.store.set_note(_IN_HAND, msgspec.json.encode(stage).decode())
+
+
+def _last_done(unit: Unit) -> str:
+    return unit.store.note(_LAST_DONE)
+
+
+def _place(stage: Stage) -> str:
+    return f"{stage.at.isoformat()} {_PHASES.index(stage.phase):02d}"
+
+
+def _crossed(before: dt.datetime, now: dt.datetime, every: dt.timedelta) -> bool:
+    """Whether a multiple of `every` lies in (before, now]."""
+    start = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+    return (now - start) // every > (before - start) // every

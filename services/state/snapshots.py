@@ -1,0 +1,316 @@
+"""Reconciliation: the ledger against what the broker holds, element by element.
+
+The broker's word ends orders and executions make positions; nothing is invented to make the two agree. What no record
+explains is named, told once, and left alone: entries in its symbol wait until a person has looked (`adopt`), or it is
+gone. A list that could not be read says nothing. Taking the same snapshot again changes nothing.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Final
+
+from msgspec.structs import replace
+
+from services.state import account_stop, actions, fills, numbers, reports
+from services.state.model import Order
+from services.state.records import ActionRow, ActionStatus, ForeignItem
+from services.state.unit import Unit
+from shared.contracts import ids
+from shared.contracts.money import exact
+from shared.contracts.orders import BrokerAccount, BrokerFill, BrokerOrder, BrokerPosition, BrokerSnapshot
+from shared.contracts.rules import LimitRules
+from shared.contracts.vocabulary import ActionKind, OrderClass, OrderKind, OrderType, Side, Status, TimeInForce
+from shared.domain.order_life import BROKER_WORDS, Event
+
+EACH_MINUTE: Final = "each minute"
+NO_SHARES: Final = Decimal(0)
+_OURS: Final = re.compile(
+    r"(?P<installation>[a-z0-9]{1,6})-(?P<session>\d{6})-(?P<symbol>[A-Z0-9.\-]+)-(?P<kind>[a-z]+)-(?P<number>\d+)\Z"
+)
+
+
+def on_snapshot(unit: Unit, snapshot: BrokerSnapshot, limits: LimitRules) -> None:
+    """Compare the ledger with `snapshot`, heal what has a clear rule, name the rest."""
+    request = unit.store.action(snapshot.request)
+    if request is not None and request.kind is ActionKind.RECONCILE:
+        actions.end(unit, request, ActionStatus.DONE)
+    if snapshot.orders is not None:
+        _orders(unit, snapshot.orders, snapshot.at)
+    if snapshot.fills is not None:
+        _fills(unit, snapshot.fills)
+    if snapshot.orders is not None and snapshot.fills is not None:
+        numbers.cover(unit, snapshot.events_seen, exactly=_nothing_else_under_way(unit))
+        unit.store.drop_orphans()
+        _missing_orders(unit, snapshot.orders)
+        unit.store.set_note("reconciled_epoch", str(unit.store.writer_epoch))
+    if snapshot.positions is not None and snapshot.fills is not None:
+        _shares(unit, snapshot.positions)
+    if snapshot.account is not None:
+        _account(unit, snapshot.account, limits, request)
+    if snapshot.dropped:
+        unit.journal(
+            "snapshot_partly_read",
+            f"{len(snapshot.dropped)} elements could not be read; the first: {snapshot.dropped[0]}",
+            cause=snapshot.id,
+        )
+
+
+def reconciled(unit: Unit) -> bool:
+    """Whether this process has compared the ledger with the broker since its start: before, nothing is planned."""
+    return unit.store.note("reconciled_epoch") == str(unit.store.writer_epoch)
+
+
+def _nothing_else_under_way(unit: Unit) -> bool:
+    return not unit.store.has_open_actions()
+
+
+def _orders(unit: Unit, orders: tuple[BrokerOrder, ...], at: dt.datetime) -> None:
+    foreign: dict[tuple[str, str], ForeignItem] = {}
+    for seen in orders:
+        when = seen.updated_at or at
+        if reports.see(unit, seen, seen.status, when) is not None or _adopt(unit, seen, when):
+            continue
+        if _over(seen):
+            continue
+        for item in _foreign_of(unit, seen):
+            foreign[item.kind, item.name] = item
+    _tell_foreign(unit, {"order", "installation"}, foreign)
+
+
+def _over(seen: BrokerOrder) -> bool:
+    word = BROKER_WORDS.get(seen.status)
+    return word is not None and word.event in (Event.FILL, Event.CANCEL, Event.EXPIRE, Event.REPLACE, Event.REJECT)
+
+
+def _adopt(unit: Unit, seen: BrokerOrder, at: dt.datetime) -> bool:
+    """Take in an order of ours that the ledger does not know (a restored backup), or one that replaced ours by hand."""
+    replaced = unit.store.order_by_broker_id(seen.replaces) if seen.replaces else None
+    name = _OURS.match(seen.client_order_id)
+    if name is not None and name["installation"] == unit.store.installation and _kind(name["kind"]) is not None:
+        order = _own(unit, seen, name, at)
+    elif replaced is not None:
+        order = _changed_by_hand(unit, seen, replaced, at)
+    else:
+        return False
+    unit.store.record_order_once(order)
+    reports.see(unit, seen, seen.status, at)
+    unit.alert(
+        "warning",
+        f"adopted-{order.client_order_id}",
+        f"{order.client_order_id} stands at the broker ({seen.status}) and was not in the ledger; taken in",
+        symbol=order.symbol,
+    )
+    return True
+
+
+def _own(unit: Unit, seen: BrokerOrder, name: re.Match[str], at: dt.datetime) -> Order:
+    session = dt.datetime.strptime(name["session"], "%y%m%d").replace(tzinfo=dt.UTC).date()
+    kind = _kind(name["kind"])
+    assert kind is not None, seen.client_order_id
+    return _row(seen, seen.client_order_id, session, kind, parent="", at=at)
+
+
+def _changed_by_hand(unit: Unit, seen: BrokerOrder, replaced: Order, at: dt.datetime) -> Order:
+    """Someone replaced an order of ours at the broker: it goes on under our next name."""
+    number = unit.store.next_order_number(replaced.session, replaced.symbol, replaced.kind)
+    name = ids.client_order_id(unit.store.installation, replaced.session, replaced.symbol, replaced.kind, number)
+    row = _row(seen, name, replaced.session, replaced.kind, parent=replaced.client_order_id, at=at)
+    return replace(row, intent=replaced.intent, note="replaced at the broker")
+
+
+def _row(
+    seen: BrokerOrder, client_order_id: str, session: dt.date, kind: OrderKind, *, parent: str, at: dt.datetime
+) -> Order:
+    stops = [leg.stop_price for leg in seen.legs if leg.stop_price is not None]
+    return Order(
+        client_order_id=client_order_id,
+        broker_id=seen.broker_id,
+        session=session,
+        symbol=seen.symbol,
+        kind=kind,
+        side=Side(seen.side),
+        type=OrderType(seen.type),
+        time_in_force=TimeInForce(seen.time_in_force),
+        order_class=OrderClass.OTO if seen.order_class == "oto" and kind is OrderKind.ENTRY else OrderClass.SIMPLE,
+        qty=int(seen.qty or 0),
+        limit_price=seen.limit_price,
+        stop_price=seen.stop_price,
+        leg_stop_price=stops[0] if stops else None,
+        status=Status.PLANNED,
+        broker_status="",
+        resting=False,
+        filled_qty=0,
+        filled_value=Decimal(0),
+        parent=parent,
+        intent="",
+        cause="reconciliation",
+        planned_at=seen.submitted_at or at,
+        accepted_at=None,
+        first_fill_at=None,
+        ended_at=None,
+        expires_at=None,
+        in_flight="",
+    )
+
+
+def _kind(word: str) -> OrderKind | None:
+    return OrderKind(word) if word in set(OrderKind) else None
+
+
+def _foreign_of(unit: Unit, seen: BrokerOrder) -> Iterable[ForeignItem]:
+    qty = seen.qty or NO_SHARES
+    detail = f"{seen.side} {qty} {seen.type}, {seen.client_order_id or seen.broker_id}"
+    yield ForeignItem(
+        kind="order",
+        name=seen.broker_id,
+        symbol=seen.symbol,
+        qty=qty,
+        price=seen.limit_price or seen.stop_price,
+        readings=1,
+        detail=detail[:200],
+    )
+    name = _OURS.match(seen.client_order_id)
+    if name is not None and name["installation"] != unit.store.installation and _kind(name["kind"]) is not None:
+        yield ForeignItem(
+            kind="installation",
+            name=name["installation"],
+            symbol="",
+            qty=NO_SHARES,
+            price=None,
+            readings=1,
+            detail="another installation trades on this account",
+        )
+
+
+def _fills(unit: Unit, executions: tuple[BrokerFill, ...]) -> None:
+    for fill in sorted(executions, key=lambda one: (one.at, one.execution_id)):
+        order = unit.store.order_by_broker_id(fill.broker_order_id)
+        if order is not None:
+            fills.book(unit, order, fill.execution_id, fill.broker_order_id, fill.qty, fill.price, fill.at)
+
+
+def _missing_orders(unit: Unit, orders: tuple[BrokerOrder, ...]) -> None:
+    """Orders that the broker should show and does not. Only those of unknown fate can end that way, after three."""
+    shown = {seen.client_order_id for seen in orders} | {leg.broker_id for seen in orders for leg in seen.legs}
+    shown |= {seen.broker_id for seen in orders}
+    for order in unit.store.open_orders():
+        if order.client_order_id in shown or order.broker_id in shown:
+            continue
+        action = unit.store.action(order.in_flight) if order.in_flight else None
+        if order.status is Status.UNRESOLVED and action is not None:
+            unit.store.update_action(replace(action, misses=action.misses + 1))
+        elif order.broker_id is not None and order.note != "missing":
+            unit.store.update_order(replace(order, note="missing"))
+            unit.alert(
+                "critical",
+                f"missing-{order.client_order_id}",
+                f"{order.client_order_id} is {order.status} in the ledger and in none of the broker's lists",
+                symbol=order.symbol,
+            )
+
+
+def _shares(unit: Unit, positions: tuple[BrokerPosition, ...]) -> None:
+    held = {position.symbol: position for position in positions}
+    ours: dict[str, int] = {}
+    for position in unit.store.list_positions():
+        ours[position.symbol] = ours.get(position.symbol, 0) + position.qty
+    found: dict[tuple[str, str], ForeignItem] = {}
+    for symbol in sorted(held.keys() | ours.keys()):
+        theirs = held[symbol].qty if symbol in held else NO_SHARES
+        extra = theirs - ours.get(symbol, 0)
+        if extra:
+            found["shares", symbol] = ForeignItem(
+                kind="shares",
+                name=symbol,
+                symbol=symbol,
+                qty=extra,
+                price=held[symbol].avg_entry_price if symbol in held else None,
+                readings=1,
+                detail=f"the broker holds {theirs}, the ledger {ours.get(symbol, 0)}",
+            )
+    _tell_foreign(unit, {"shares"}, found)
+
+
+def _tell_foreign(unit: Unit, kinds: set[str], found: dict[tuple[str, str], ForeignItem]) -> None:
+    """Keep what is foreign now; tell what is new and certain, once, and what is gone."""
+    known = {(item.kind, item.name): item for item in unit.store.foreign_items() if item.kind in kinds}
+    for key, item in found.items():
+        before = known.get(key)
+        same = before is not None and (before.qty, before.detail) == (item.qty, item.detail)
+        if before is not None and same:
+            if before.certain:
+                continue
+            item = replace(item, readings=before.readings + 1)
+        unit.store.upsert_foreign(item)
+        unit.touch(item.symbol)
+        if item.certain:
+            unit.alert(
+                "critical",
+                f"foreign-{item.kind}-{item.name}",
+                f"{item.kind} {item.name}: {item.detail}; entries in it wait until this is settled",
+                symbol=item.symbol,
+            )
+        else:
+            unit.want_reconciliation(f"{item.symbol}: {item.detail}")
+    for key, item in known.items():
+        if key not in found:
+            unit.store.drop_foreign(*key)
+            unit.touch(item.symbol)
+            if item.certain:
+                unit.journal("foreign_gone", f"{item.kind} {item.name}: no longer there", symbol=item.symbol)
+
+
+def _account(unit: Unit, seen: BrokerAccount, limits: LimitRules, request: ActionRow | None) -> None:
+    account = unit.store.account()
+    blocked = seen.blocked or seen.status.upper() != "ACTIVE"
+    if blocked and not account.blocked:
+        unit.alert("critical", "account-blocked", f"the broker's account is {seen.status}; no entry is sent")
+    account = replace(account, account_number=seen.account_number, blocked=blocked)
+    session = unit.store.last_session()
+    opening = session is not None and session.opening_equity is None
+    if opening or (request is not None and request.reason == EACH_MINUTE):
+        if not any(item.kind == "shares" for item in unit.store.foreign_items()):
+            account = replace(account, cash=seen.cash)  # both hold the same shares, so the same executions are in it
+        account = replace(account, buying_power=seen.buying_power)
+        unit.store.set_note("committed", "0")
+    if session is not None and opening:
+        unit.store.upsert_session(replace(session, opening_equity=seen.equity))
+        account = replace(
+            account, opening_equity=seen.equity, equity=seen.equity, peak_equity=max(account.peak_equity, seen.equity)
+        )
+        account = account_stop.marked(account, limits)
+        unit.journal("session_equity", f"equity {seen.equity} at the opening of {session.session}")
+    unit.store.put_account(account)
+
+
+def marked(unit: Unit, limits: LimitRules, closes: dict[str, float]) -> None:
+    """The account by the ledger's own mark: cash and shares at their last closed one-minute close."""
+    account = unit.store.account()
+    if account.session is None:
+        return
+    shares = sum(
+        (
+            position.qty * (exact(closes[position.symbol]) if position.symbol in closes else position.avg_price)
+            for position in unit.store.list_positions()
+        ),
+        Decimal(0),
+    )
+    after = account_stop.marked(replace(account, equity=account.cash + shares), limits)
+    if after != account:
+        unit.store.put_account(after)
+    if after.stopped != account.stopped and after.stopped in (account_stop.DAILY_LOSS, account_stop.DRAWDOWN):
+        unit.alert(
+            "critical",
+            f"stopped-{after.stopped}",
+            f"{after.stopped}: equity {after.equity}, opening {after.opening_equity}, peak {after.peak_equity};"
+            " no entries until `execution resume`, or the next session after a daily loss",
+        )
+
+
+def foreign_in(items: Iterable[ForeignItem], symbol: str) -> bool:
+    """Whether entries in `symbol` wait for what no record explains."""
+    return any(item.symbol == symbol or item.kind == "installation" for item in items)

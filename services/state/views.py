@@ -1,0 +1,210 @@
+"""What state tells the others: positions, candidates and the account as messages, and the latest of each as a hash."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+from msgspec.structs import asdict
+
+from services.state import protection
+from services.state.model import Candidate, Order, Position
+from services.state.unit import Unit
+from shared.contracts.message import Message
+from shared.contracts.outgoing import Latest
+from shared.contracts.views import AccountChanged, CandidateChanged, PartitionDecided, PositionChanged, ScanLevels
+from shared.contracts.vocabulary import HaltLevel, OrderKind
+from shared.domain.order_life import ENDED
+
+
+class Views:
+    """Tells what changed since it was last told.
+
+    What the ledger holds at the start was told: a change and its message are committed together.
+    """
+
+    def __init__(self) -> None:
+        self._told: dict[str, object] = {}
+
+    def assume_told(self, unit: Unit) -> None:
+        """Everything in the ledger is known to the others."""
+        mark = unit.mark()
+        self.everything(unit)
+        unit.back_to(mark)
+
+    def tell(self, unit: Unit) -> None:
+        """Say what changed in the touched symbols, and in the account."""
+        self._tell_symbols(unit, unit.touched - {""})
+
+    def _tell_symbols(self, unit: Unit, symbols: set[str]) -> None:
+        for symbol in sorted(symbols):
+            self._position(unit, symbol)
+            self._candidate(unit, symbol)
+            self._orders(unit, symbol)
+        self._account(unit)
+
+    def everything(self, unit: Unit) -> None:
+        """Say all of it again: open positions, active candidates, how far decisions were taken, the account."""
+        self._told.clear()
+        store = unit.store
+        self._tell_symbols(
+            unit,
+            {row.symbol for rows in (store.list_positions(), store.list_active_candidates()) for row in rows}
+            | {order.symbol for order in store.open_orders()},
+        )
+        for partition, through in unit.store.partitions_decided().items():
+            unit.say(
+                PartitionDecided(
+                    id=unit.next_id("partition"), at=unit.at_least(through), partition=partition, through=through
+                )
+            )
+
+    def _position(self, unit: Unit, symbol: str) -> None:
+        position = unit.store.open_position(symbol) or unit.store.last_position(symbol)
+        if position is None:
+            return
+        resting = any(
+            order.kind is OrderKind.STOP and order.resting and order.remaining > 0
+            for order in unit.store.open_orders(symbol)
+        )
+        content = (position, resting)
+        if self._is_known(f"position:{symbol}", content, closed=position.qty == 0):
+            return
+        message = position_view(unit, position, stop_resting=resting)
+        unit.say(message)
+        unit.say(Latest(key=f"position:{symbol}", fields=shown(message) if position.qty else {}))
+
+    def _candidate(self, unit: Unit, symbol: str) -> None:
+        rows = unit.store.candidates_of(symbol)
+        winner = next((row for row in rows if row.active), rows[0] if rows else None)
+        if winner is None or self._is_known(f"candidate:{symbol}", winner, closed=not winner.active):
+            return
+        message = candidate_view(unit, winner)
+        unit.say(message)
+        unit.say(Latest(key=f"candidate:{symbol}", fields=shown(message) if winner.active else {}))
+
+    def _orders(self, unit: Unit, symbol: str) -> None:
+        open_now = {f"order:{order.client_order_id}": order for order in unit.store.open_orders(symbol)}
+        for key, order in open_now.items():
+            if not self._is_known(key, order):
+                unit.say(Latest(key=key, fields=shown(order)))
+        gone = [
+            key
+            for key, order in self._told.items()
+            if isinstance(order, Order) and order.symbol == symbol and order.status not in ENDED and key not in open_now
+        ]
+        for key in gone:
+            del self._told[key]
+            unit.say(Latest(key=key, fields={}))
+
+    def _account(self, unit: Unit) -> None:
+        message = account_view(unit)
+        if message is None:
+            return
+        content = tuple(value for name, value in asdict(message).items() if name not in ("id", "at", "cause"))
+        if self._is_known("account", content):
+            return
+        unit.say(message)
+        unit.say(Latest(key="account", fields=shown(message)))
+
+    def _is_known(self, key: str, content: object, *, closed: bool = False) -> bool:
+        """Whether this was told last; what is over and was never told by this process is not worth telling."""
+        before = self._told.get(key)
+        if before == content:
+            return True
+        self._told[key] = content
+        return closed and before is None
+
+
+def position_view(unit: Unit, position: Position, *, stop_resting: bool) -> PositionChanged:
+    """A position as the others see it."""
+    return PositionChanged(
+        id=unit.next_id("position"),
+        at=unit.at_least(position.entered_at),
+        cause=position.cause,
+        symbol=position.symbol,
+        position_id=position.position_id,
+        session=position.session,
+        strategy=position.strategy,
+        qty=position.qty,
+        avg_price=position.avg_price,
+        pivot=position.pivot,
+        r1=position.r1,
+        r2=position.r2,
+        stop=position.stop,
+        stop_resting=stop_resting,
+        stop_mode=position.stop_mode,
+        high_water=position.high_water,
+        invalidations=position.invalidations,
+        r1_state=position.r1_state,
+        r2_state=position.r2_state,
+        entered_at=position.entered_at,
+        decided_through=position.decided_through,
+    )
+
+
+def candidate_view(unit: Unit, row: Candidate) -> CandidateChanged:
+    """A candidate as the others see it."""
+    levels = None
+    if row.pivot is not None and row.stop is not None and row.r1 is not None and row.r2 is not None:
+        levels = ScanLevels(pivot=row.pivot, stop=row.stop, r1=row.r1, r2=row.r2)
+    return CandidateChanged(
+        id=unit.next_id("candidate"),
+        at=unit.at_least(row.since),
+        cause=row.source,
+        symbol=row.symbol,
+        strategy=row.strategy,
+        source=row.source,
+        session=row.session,
+        active=row.active,
+        since=row.since,
+        expires_at=row.expires_at,
+        scan=levels,
+        sector=row.sector,
+        spent=row.spent,
+        released_at=row.released_at,
+        note=row.note,
+    )
+
+
+def account_view(unit: Unit) -> AccountChanged | None:
+    """The account as the others see it; None before the first session."""
+    account = unit.store.account()
+    if account.session is None:
+        return None
+    return AccountChanged(
+        id=unit.next_id("account"),
+        at=unit.now,
+        session=account.session,
+        cash=account.cash,
+        equity=account.equity,
+        opening_equity=account.opening_equity,
+        peak_equity=account.peak_equity,
+        halt=account.halt,
+        armed=account.armed,
+        open_positions=len(unit.store.list_positions()),
+        entry_orders=account.entry_orders,
+        unprotected_share_seconds=protection.seconds(unit, protection.UNPROTECTED),
+    )
+
+
+def shown(row: Struct) -> dict[str, str]:
+    """A struct as the flat fields of a hash, for people with redis-cli."""
+    fields = asdict(row)
+    return {name: _text(value) for name, value in fields.items() if not (isinstance(row, Message) and name == "id")}
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def level_text(level: HaltLevel) -> str:
+    """What the screen says about each level."""
+    return {
+        HaltLevel.NONE: "trading",
+        HaltLevel.PAUSE: "paused: no entries; working entries, stops, trims and exits go on",
+        HaltLevel.HALT: "halted: no entries, working entries are cancelled; stops stay",
+        HaltLevel.FLATTEN: "flatten: everything is sold",
+    }[level]

@@ -1,0 +1,167 @@
+"""Dockerfile and docker-compose.yml: one process a container, nothing more than it needs, and settings that exist."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from shared.runtime.settings import OUTSIDE, Settings
+
+ROOT = Path(__file__).parents[2]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, Any] = COMPOSE["services"]
+OURS = {name: service for name, service in SERVICES.items() if name != "redis"}
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+
+PROCESSES = {
+    "state": ["services.state"],
+    "market_data": ["services.market_data"],
+    "signals": ["services.signals"],
+    "executor": ["services.executor", "--role", "entry"],
+    "executor-protect": ["services.executor", "--role", "protect"],
+    "listener": ["services.executor", "--role", "listener"],
+    "exchange": ["services.exchange"],
+    "conductor": ["services.conductor"],
+}
+
+
+def test_each_process_is_a_service_of_its_own() -> None:
+    assert {name: service["command"] for name, service in OURS.items()} == {
+        name: ["python", "-m", *arguments] for name, arguments in PROCESSES.items()
+    }
+
+
+def test_signals_and_executors_can_be_scaled() -> None:
+    for name in ("signals", "executor", "executor-protect"):
+        assert not {"container_name", "ports", "volumes"} & set(SERVICES[name]), name
+        assert "EV2_INSTANCE" not in SERVICES[name]["environment"], name
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_a_container_can_write_only_where_it_must_and_has_no_privileges(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["tmpfs"] == ["/tmp"]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not {"privileged", "user", "network_mode", "pid", "devices"} & set(service)
+
+
+def test_only_what_keeps_a_file_has_the_data_volume() -> None:
+    keepers = {name for name, service in OURS.items() if service.get("volumes")}
+    assert keepers == {"state", "exchange", "conductor"}
+    assert all(SERVICES[name]["volumes"] == ["data:/var/lib/execution/data"] for name in keepers)
+    assert SERVICES["redis"]["volumes"] == ["redis:/data"]
+    assert set(COMPOSE["volumes"]) == {"data", "redis"}
+
+
+def test_nothing_is_published_and_only_who_speaks_to_a_broker_or_a_feed_reaches_out() -> None:
+    assert not [name for name, service in SERVICES.items() if "ports" in service]
+    assert COMPOSE["networks"]["inside"] == {"internal": True}
+    assert {name for name, service in SERVICES.items() if "outside" in service["networks"]} == {
+        "market_data",
+        "executor",
+        "executor-protect",
+        "listener",
+    }
+    assert all("inside" in service["networks"] for service in SERVICES.values())
+
+
+def test_redis_is_a_seven_with_an_append_only_file_and_no_snapshots() -> None:
+    redis = SERVICES["redis"]
+    assert redis["image"] == "redis:7"
+    assert " ".join(redis["command"]) == (
+        "redis-server --appendonly yes --appendfsync everysec --aof-use-rdb-preamble no --save "
+    )
+
+
+def test_every_process_is_asked_for_its_beat_and_starts_after_redis() -> None:
+    for name, service in OURS.items():
+        assert service["depends_on"] == {"redis": {"condition": "service_healthy"}}, name
+        check = service["healthcheck"]
+        if name == "conductor":  # it writes no beat
+            assert check == {"disable": True}
+            continue
+        module = PROCESSES[name][0].removeprefix("services.")
+        assert check["test"] == ["CMD", "python", "-m", "shared.runtime.healthcheck", module], name
+    assert importlib.util.find_spec("shared.runtime.healthcheck") is not None
+
+
+def variables() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for service in OURS.values():
+        found |= service["environment"]
+    return {name: re.sub(r"\$\{[A-Z0-9_]+:-([^}]*)\}", r"\1", str(value)) for name, value in found.items()}
+
+
+def test_the_variables_are_settings_and_make_a_dry_run_on_the_synthetic_market(monkeypatch: pytest.MonkeyPatch) -> None:
+    from shared.runtime.settings import load_settings
+
+    for name, value in variables().items():
+        assert name in OUTSIDE or name.removeprefix("EV2_").partition("__")[0].lower() in Settings.model_fields, name
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+    assert (settings.broker.kind, settings.feed.kind, settings.run.pace) == ("exchange", "synthetic", "conducted")
+    assert settings.bus.url == "redis://redis:6379/0"
+    assert settings.broker.rest_address == f"http://exchange:{settings.exchange.port}"
+    assert settings.broker.stream_address == f"ws://exchange:{settings.exchange.port}/stream"
+    assert len(settings.candidates.watchlist) == 12
+
+
+def test_no_key_and_no_password_stands_in_a_file() -> None:
+    for name, value in variables().items():
+        assert not re.search(r"KEY|SECRET|TOKEN|PASSWORD", name), name
+        assert "@" not in value, name
+
+
+def test_the_image_is_made_in_two_stages_from_pinned_packages_and_runs_as_nobody_special() -> None:
+    stages = re.findall(r"^FROM (\S+)(?: AS (\w+))?$", DOCKERFILE, re.MULTILINE)
+    assert stages == [("python:3.11-slim", "build"), ("python:3.11-slim", "")]
+    final = DOCKERFILE.rpartition("FROM ")[2]
+    assert "--require-hashes -r requirements.lock" in DOCKERFILE
+    assert "USER 10001:10001" in final
+    assert "apt-get" not in DOCKERFILE
+    assert "pip install" not in final
+    assert "COPY --from=build /opt/execution /opt/execution" in final
+
+
+def test_what_only_builds_and_tests_is_taken_out_of_the_image() -> None:
+    """The same words as in the Dockerfile, worked on requirements.in by the same tools."""
+    command = DOCKERFILE.partition("RUN sed ")[2].partition("| xargs")[0].replace("\\\n", " ")
+    found = subprocess.run(["sh", "-c", f"sed {command}"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert {"pytest", "mypy", "ruff", "hypothesis", "testcontainers", "setuptools"} <= set(found.stdout.split())
+    assert not {"redis", "polars", "alpaca-py", "tzdata"} & set(found.stdout.split())
+
+
+def test_the_image_is_given_what_the_dockerfile_copies_and_nothing_else() -> None:
+    lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
+    assert lines[0] == "*"
+    let_in = {line.removeprefix("!") for line in lines if line.startswith("!")}
+    copied = {
+        name for line in re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, re.MULTILINE) for name in line.split()[:-1]
+    }
+    assert let_in == copied
+    assert all((ROOT / name).exists() for name in copied)
+
+
+def composer() -> list[str] | None:
+    """A Compose that answers here."""
+    for command in (["docker-compose"], ["docker", "compose"]):
+        if shutil.which(command[0]) and subprocess.run([*command, "version"], capture_output=True).returncode == 0:
+            return command
+    return None
+
+
+def test_compose_itself_reads_the_file() -> None:
+    command = composer()
+    if command is None:
+        pytest.skip("no docker-compose here, and docker has no compose")
+    done = subprocess.run([*command, "-f", "docker-compose.yml", "config", "--quiet"], cwd=ROOT, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()

@@ -1,0 +1,273 @@
+"""Executors as processes, on a real bus, against a broker on loopback: one order, whatever is killed on the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from shared.contracts.message import Message
+from shared.contracts.orders import (
+    Action,
+    BrokerEvent,
+    BrokerSnapshot,
+    ClaimReply,
+    ClaimRequest,
+    ListenerConnected,
+    OrderReport,
+)
+from shared.contracts.outgoing import Job, Reply
+from shared.contracts.vocabulary import Outcome, Queue
+from shared.contracts.wire import encode_json
+from shared.runtime.bus import Bus, BusDown, connect_redis
+from shared.runtime.settings import BusSettings
+from tests.orders.desk import granted, reconciling, stop
+from tests.orders.loopback_broker import NOW, LoopbackBroker, order
+from tests.orders.update_server import UpdateServer, update
+
+DEADLINE_S = 15.0
+
+
+class StateByHand:
+    """Answers claims on the bus, on a thread: `actions` are granted, to one request for each attempt."""
+
+    def __init__(self, server_url: str) -> None:
+        self.actions: dict[str, Action] = {}
+        self.attempts: dict[str, int] = {}
+        self.claims: list[ClaimRequest] = []
+        self._granted: dict[tuple[str, int], str] = {}
+        self._bus = Bus(connect_redis(server_url), BusSettings(), "state")
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._answer)
+
+    def __enter__(self) -> StateByHand:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+        self._bus.client.close()
+
+    def _answer(self) -> None:
+        position = "0"
+        while not self._end.is_set():
+            try:
+                entries = self._bus.read({"claims": position}, 20)
+            except BusDown:
+                continue
+            for entry in entries:
+                position = entry.entry_id
+                if isinstance(entry.message, ClaimRequest):
+                    self.claims.append(entry.message)
+                    reply = self._reply(entry.message)
+                    self._bus.publish([Reply(request=entry.message.id, body=encode_json(reply).decode())])
+
+    def _reply(self, request: ClaimRequest) -> ClaimReply:
+        action = self.actions.get(request.action)
+        holder = self._granted.setdefault((request.action, request.attempt), request.id)
+        if action is None or holder != request.id:
+            return ClaimReply(request=request.id, granted=False, reason="not wanted")
+        return granted(action, request.attempt, look_up_first=request.attempt > 1)
+
+
+@contextmanager
+def executor(
+    role: str, home: Path, server_url: str, broker_url: str, **variables: str
+) -> Iterator[subprocess.Popen[str]]:
+    """One executor process; killed at the end if it still runs."""
+    environment = {
+        "EV2_HOME": str(home),
+        "EV2_REDIS_URL": server_url,
+        "EV2_BROKER__URL": broker_url,
+        "EV2_INSTANCE": f"{role}1",
+        **variables,
+    }
+    child = subprocess.Popen(
+        [sys.executable, "-m", "services.executor", "--role", role],
+        env={**os.environ, **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.wait()
+
+
+def wake(bus: Bus, action: Action, attempt: int = 1) -> None:
+    bus.publish([Job(id=f"{action.id}-{attempt}", queue=Queue.PROTECT, actions=(action.id,), attempts=(attempt,))])
+
+
+def said(bus: Bus, stream: str = "orders") -> list[Message]:
+    return [entry.message for entry in bus.read({stream: "0"}, 0) if entry.message is not None]
+
+
+def until(what: Callable[[], bool]) -> None:
+    """Wait for it, with a deadline."""
+    end = time.monotonic() + DEADLINE_S
+    while not what():
+        assert time.monotonic() < end, "did not happen in time"
+        threading.Event().wait(0.01)
+
+
+def reports(bus: Bus) -> list[OrderReport]:
+    return [message for message in said(bus) if isinstance(message, OrderReport)]
+
+
+@pytest.fixture
+def broker() -> Iterator[LoopbackBroker]:
+    with LoopbackBroker() as running:
+        yield running
+
+
+@pytest.fixture
+def state(server_url: str) -> Iterator[StateByHand]:
+    with StateByHand(server_url) as running:
+        yield running
+
+
+def test_a_wake_up_becomes_an_order_and_a_report_and_sigterm_ends_it_at_once(
+    bus: Bus, state: StateByHand, broker: LoopbackBroker, server_url: str, tmp_path: Path
+) -> None:
+    action = stop()
+    state.actions = {action.id: action}
+    with executor("protect", tmp_path, server_url, broker.url) as child:
+        wake(bus, action)
+        until(lambda: bool(reports(bus)))
+        asked = time.monotonic()
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(DEADLINE_S) == 0
+        assert time.monotonic() - asked < 1.0
+    (report,) = reports(bus)
+    assert (report.outcome, report.events_seen) == (Outcome.DONE, 7)
+    assert list(broker.orders) == [action.id]
+
+
+def test_a_reconcile_action_becomes_a_snapshot(
+    bus: Bus, state: StateByHand, broker: LoopbackBroker, server_url: str, tmp_path: Path
+) -> None:
+    broker.orders["o"] = order("o")
+    state.actions = {"reconcile-1": reconciling()}
+    with executor("protect", tmp_path, server_url, broker.url):
+        wake(bus, reconciling())
+        until(lambda: any(isinstance(message, BrokerSnapshot) for message in said(bus)))
+    (snapshot,) = [message for message in said(bus) if isinstance(message, BrokerSnapshot)]
+    assert [known.client_order_id for known in snapshot.orders or ()] == ["o"]
+
+
+CRASH_POINTS = [
+    "executor.before_claim",
+    "executor.after_claim",
+    "executor.before_send",
+    "executor.after_send",
+    "executor.before_report",
+    "executor.after_report",
+]
+
+
+@pytest.mark.parametrize("point", CRASH_POINTS)
+def test_an_executor_killed_at_any_point_leaves_one_order_after_the_next_attempt(
+    bus: Bus, state: StateByHand, broker: LoopbackBroker, server_url: str, tmp_path: Path, point: str
+) -> None:
+    action = stop()
+    state.actions = {action.id: action}
+    with executor("protect", tmp_path, server_url, broker.url, EV2_CRASH_AT=point) as child:
+        wake(bus, action)
+        assert child.wait(DEADLINE_S) == -signal.SIGKILL
+    assert bool(broker.orders) is (point in CRASH_POINTS[3:])
+    with executor("protect", tmp_path, server_url, broker.url):
+        wake(bus, action, attempt=2)
+        until(lambda: any(report.attempt == 2 for report in reports(bus)))
+    (last,) = [report for report in reports(bus) if report.attempt == 2]
+    assert last.outcome is (Outcome.FOUND if point in CRASH_POINTS[3:] else Outcome.DONE)
+    assert list(broker.orders) == [action.id]
+    assert len(broker.sent("POST")) == 1
+
+
+def test_two_executors_woken_for_one_attempt_send_one_order(
+    bus: Bus, state: StateByHand, broker: LoopbackBroker, server_url: str, tmp_path: Path
+) -> None:
+    action = stop()
+    state.actions = {action.id: action}
+    with (
+        executor("protect", tmp_path, server_url, broker.url),
+        executor("protect", tmp_path, server_url, broker.url),
+    ):
+        for number in range(6):
+            bus.publish([Job(id=f"w{number}", queue=Queue.PROTECT, actions=(action.id,), attempts=(1,))])
+        until(lambda: bool(reports(bus)) and bus.client.llen("ev2:rq:queue:protect") == 0)
+    assert len(broker.sent("POST")) == 1
+    assert len(reports(bus)) == 1
+
+
+def test_a_hostile_job_reaches_the_dead_letters_and_the_next_one_is_worked(
+    bus: Bus, state: StateByHand, broker: LoopbackBroker, server_url: str, tmp_path: Path
+) -> None:
+    action = stop()
+    state.actions = {action.id: action}
+    with executor("protect", tmp_path, server_url, broker.url):
+        bus.client.hset("ev2:rq:job:bad", mapping={"data": b'["os.system", null, ["touch x"], {}]'})
+        bus.client.rpush("ev2:rq:queue:protect", "bad")
+        wake(bus, action)
+        until(lambda: bool(reports(bus)))
+    (letter,) = said(bus, "dead")
+    assert "os.system" in str(letter)
+
+
+def test_the_listener_forwards_updates_and_one_that_is_killed_is_replaced(
+    bus: Bus, broker: LoopbackBroker, server_url: str, tmp_path: Path
+) -> None:
+    def connections() -> int:
+        return sum(isinstance(message, ListenerConnected) for message in said(bus))
+
+    with UpdateServer() as stream:
+        variables = {"EV2_BROKER__STREAM_URL": stream.url}
+        with executor("listener", tmp_path, server_url, broker.url, **variables) as first:
+            until(lambda: connections() == 1)
+            with executor("listener", tmp_path, server_url, broker.url, EV2_INSTANCE="other", **variables):
+                stream.say(update({"event": "new", "timestamp": NOW, "order": order("a"), "seq": 1}))
+                until(lambda: any(isinstance(message, BrokerEvent) for message in said(bus)))
+                assert stream.connections == 1
+                first.send_signal(signal.SIGTERM)
+                assert first.wait(DEADLINE_S) == 0
+                until(lambda: connections() == 2)
+                stream.say(
+                    update(
+                        {
+                            "event": "fill",
+                            "timestamp": NOW,
+                            "order": order("a"),
+                            "execution_id": "e",
+                            "qty": "1",
+                            "price": "2",
+                            "seq": 2,
+                        }
+                    )
+                )
+                until(lambda: sum(isinstance(message, BrokerEvent) for message in said(bus)) == 2)
+    events = [message for message in said(bus) if isinstance(message, BrokerEvent)]
+    assert [(event.event, event.seq) for event in events] == [("new", 1), ("fill", 2)]
+
+
+def test_an_executor_without_the_brokers_address_says_what_to_do_and_ends(server_url: str, tmp_path: Path) -> None:
+    environment = {**os.environ, "EV2_HOME": str(tmp_path), "EV2_REDIS_URL": server_url}
+    ended = subprocess.run(
+        [sys.executable, "-m", "services.executor", "--role", "entry"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("executor: broker.url is not set")

@@ -10,7 +10,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 from uuid import uuid4
@@ -22,9 +22,11 @@ from services.executor.heard import Heard
 from services.executor.listener import Aside, Listener
 from services.executor.work import Clock, Executor
 from shared.contracts.journal import DeadLetter
+from shared.contracts.orders import ClaimReply, ClaimRequest
 from shared.contracts.vocabulary import Queue
 from shared.runtime import jobs
 from shared.runtime.bus import Bus, BusDown
+from shared.runtime.claims import ask_all
 from shared.runtime.leases import Lease
 from shared.runtime.logs import configure_logs, logger
 from shared.runtime.loop import Health, Stop, instance
@@ -49,6 +51,17 @@ def main() -> None:
 
 
 CLOCK: Final = Clock(monotonic=time.monotonic, wait=time.sleep, now=lambda: datetime.now(UTC))
+
+
+class Desk:
+    """State, over the bus."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self.publish = bus.publish
+
+    def ask(self, requests: Sequence[ClaimRequest], deadline_s: float) -> Mapping[str, ClaimReply]:
+        return ask_all(self._bus, requests, deadline_s)
 
 
 def role_asked() -> str:
@@ -80,7 +93,7 @@ def new_name(role: str) -> str:
 def worker(bus: Bus, settings: BrokerSettings, role: str, stop: Stop) -> Callable[[], int]:
     """Works wake-ups of one queue until asked to stop, then gives the exit code."""
     budget = budget_of(settings, role)
-    executor = Executor(new_name(role), bus, broker_of(settings), budget, CLOCK, lambda: stop.asked)
+    executor = Executor(new_name(role), Desk(bus), broker_of(settings), budget, CLOCK, lambda: stop.asked)
     health = Health(bus)
 
     def say_dead(job_id: str, reason: str, raw: str) -> None:

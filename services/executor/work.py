@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Protocol, assert_never
 
 from msgspec import Struct, structs
@@ -46,8 +46,11 @@ _REMEMBERED: Final = 10_000
 _ENDING: Final = OVER | {"pending_cancel"}
 
 
-class Bus(Protocol):
-    def ask(self, request: ClaimRequest, deadline_s: float) -> ClaimReply | None: ...
+class Desk(Protocol):
+    """Where claims are asked for and reports are told."""
+
+    def ask(self, requests: Sequence[ClaimRequest], deadline_s: float) -> Mapping[str, ClaimReply]:
+        """The answers that came in time, by request id."""
 
     def publish(self, outgoing: Iterable[Outgoing]) -> None: ...
 
@@ -85,10 +88,10 @@ class Executor:
     """Works wake-ups of one queue. name: this process, unlike any other that ever ran."""
 
     def __init__(
-        self, name: str, bus: Bus, broker: Broker, budget: Budget, clock: Clock, stop: Callable[[], bool]
+        self, name: str, desk: Desk, broker: Broker, budget: Budget, clock: Clock, stop: Callable[[], bool]
     ) -> None:
         self._name = name
-        self._bus = bus
+        self._desk = desk
         self._broker = broker
         self._budget = budget
         self._clock = clock
@@ -98,22 +101,19 @@ class Executor:
         self.dropped = 0
 
     def perform(self, actions: list[str], attempts: list[int]) -> None:
-        """Work these actions, in order, until asked to stop. Raises the bus's fault where a report cannot be told."""
-        for action, attempt in zip(actions, attempts, strict=True):
-            if self._stop():
-                return
-            self._work(action, attempt)
+        """Claim these actions together, then work what was granted, in order.
 
-    def _work(self, action: str, attempt: int) -> None:
+        Raises the bus's fault where a report cannot be told.
+        """
         # The same wake-up may come twice. Asked again, state would answer the same grant, and it would be done twice.
-        if (action, attempt) in self._worked:
-            self.dropped += 1
-            return
-        claimed = self._claim(action, attempt)
-        if claimed is None:
-            self.dropped += 1
-            return
-        self._worked[action, attempt] = None
+        wanted = [key for key in dict.fromkeys(zip(actions, attempts, strict=True)) if key not in self._worked]
+        granted = self._claim(wanted)
+        self.dropped += len(actions) - len(granted)
+        for claimed in granted:
+            self._work(claimed)
+
+    def _work(self, claimed: Claimed) -> None:
+        self._worked[claimed.action.id, claimed.reply.attempt] = None
         if len(self._worked) > _REMEMBERED:
             self._worked.popitem(last=False)
         crash_here("executor.after_claim")
@@ -126,16 +126,32 @@ class Executor:
         """Tell state; a bus that is down is waited for a few seconds. Raises BusDown: then the lease runs out there."""
         for _ in range(PUBLISH_TRIES - 1):
             try:
-                self._bus.publish(messages)
+                self._desk.publish(messages)
             except BusDown:
                 self._clock.wait(_PUBLISH_PAUSE_S)
             else:
                 return
-        self._bus.publish(messages)
+        self._desk.publish(messages)
 
-    def _claim(self, action: str, attempt: int) -> Claimed | None:
-        """The granted claim; None where it is refused, or no answer came. Asks no more once asked to stop."""
-        request = ClaimRequest(
+    def _claim(self, wanted: list[tuple[str, int]]) -> list[Claimed]:
+        """The granted claims. What is refused, or not answered, is dropped. Asks no more once asked to stop."""
+        left = {request.id: request for request in (self._request(*key) for key in wanted)}
+        claims: dict[str, Claimed] = {}
+        crash_here("executor.before_claim")
+        for _ in range(ANSWER_WITHIN_S):
+            if not left or self._stop():
+                break
+            # Counted from the asking: a process frozen while it waits must not wake up with a whole lease in hand.
+            asked = self._clock.monotonic()
+            for request_id, reply in self._desk.ask(list(left.values()), _ASK_S).items():
+                request = left.pop(request_id)
+                if reply.granted and reply.action is not None:
+                    assert (reply.action.id, reply.attempt) == (request.action, request.attempt), (reply, request)
+                    claims[request.action] = Claimed(reply.action, reply, asked + reply.lease_s)
+        return [claims[action] for action, _ in wanted if action in claims]
+
+    def _request(self, action: str, attempt: int) -> ClaimRequest:
+        return ClaimRequest(
             id=f"claim-{action}-{attempt}-{self._name}",
             at=self._clock.now(),
             cause=action,
@@ -143,22 +159,6 @@ class Executor:
             attempt=attempt,
             executor=self._name,
         )
-        crash_here("executor.before_claim")
-        for _ in range(ANSWER_WITHIN_S):
-            # Counted from the asking: a process frozen while it waits must not wake up with a whole lease in hand.
-            asked = self._clock.monotonic()
-            reply = self._bus.ask(request, _ASK_S)
-            if reply is not None:
-                return self._granted(reply, action, asked)
-            if self._stop():
-                return None
-        return None
-
-    def _granted(self, reply: ClaimReply, action: str, asked: float) -> Claimed | None:
-        if not reply.granted or reply.action is None:
-            return None
-        assert reply.action.id == action, (reply.action.id, action)
-        return Claimed(reply.action, reply, asked + reply.lease_s)
 
     def _act(self, claimed: Claimed) -> list[Message]:
         match claimed.action.kind:
@@ -304,6 +304,8 @@ class Executor:
 
     def _send(self, claimed: Claimed, call: Callable[[], Answer]) -> Answer:
         """Ask for something to be done, if there is still time: the rate limit may make it wait past its lease."""
+        if self._stop():
+            return Silent(fault=Fault.LATE, text="this process was asked to end")
         now = self._clock.monotonic()
         while (wait := self._budget.wait_s(now)) > 0:
             if now + wait >= claimed.until:

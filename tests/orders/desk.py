@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from msgspec import Struct
@@ -55,12 +55,12 @@ class Desk:
         self.answer_takes_s = 0.0
         self.before_answer: Callable[[], None] = lambda: None
 
-    def ask(self, request: ClaimRequest, deadline_s: float) -> ClaimReply | None:
-        self.asked.append(request)
+    def ask(self, requests: Sequence[ClaimRequest], deadline_s: float) -> Mapping[str, ClaimReply]:
+        self.asked += requests
         self.before_answer()
-        answer = self.answers.get(request.action)
-        self.time.wait(self.answer_takes_s if answer else deadline_s)
-        return answer
+        answers = {request.id: self.answers[request.action] for request in requests if request.action in self.answers}
+        self.time.wait(self.answer_takes_s if answers else deadline_s)
+        return answers
 
     def publish(self, outgoing: Iterable[Outgoing]) -> None:
         self.said += outgoing

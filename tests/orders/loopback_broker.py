@@ -219,6 +219,7 @@ def _known(old: Json) -> Json:
 def _handler(broker: LoopbackBroker) -> Callable[..., BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def log_message(self, format: str, *args: object) -> None: ...
 

@@ -114,6 +114,14 @@ def test_a_claim_that_is_not_answered_is_asked_again_with_the_same_id() -> None:
 
 
 def test_after_sigterm_nothing_is_claimed() -> None:
+    room = table.room(ScriptedBroker(), stop=lambda: True)
+    room.desk.answers = {stop().id: granted(stop())}
+    room.executor.perform([stop().id], [1])
+    assert room.desk.asked == []
+    assert room.desk.said == []
+
+
+def test_sigterm_in_the_middle_of_a_job_lets_the_request_in_hand_end_and_gives_the_rest_back() -> None:
     asked_to_stop = False
     broker = ScriptedBroker(submit=ok(stop_order()))
     room = table.room(broker, stop=lambda: asked_to_stop)
@@ -125,8 +133,34 @@ def test_after_sigterm_nothing_is_claimed() -> None:
     broker.on_request = stop_now
     room.desk.answers = {action.id: granted(action) for action in (stop(1), stop(2))}
     room.executor.perform([stop(1).id, stop(2).id], [1, 1])
-    assert [request.action for request in room.desk.asked] == [stop(1).id]
-    assert [report.action for report in room.desk.reports] == [stop(1).id]
+    assert broker.asked == ["submit"]
+    assert [(report.action, report.outcome) for report in room.desk.reports] == [
+        (stop(1).id, Outcome.DONE),
+        (stop(2).id, Outcome.NOT_SENT),
+    ]
+
+
+def test_the_actions_of_a_job_are_claimed_together_and_worked_in_their_order() -> None:
+    broker = ScriptedBroker(submit=[ok(stop_order(number)) for number in (3, 1, 2)])
+    room = table.room(broker)
+    room.desk.answers = {action.id: granted(action) for action in (stop(1), stop(2), stop(3))}
+    room.executor.perform([stop(number).id for number in (3, 1, 2)], [1, 1, 1])
+    assert len(room.desk.asked) == 3
+    assert [report.action for report in room.desk.reports] == [stop(number).id for number in (3, 1, 2)]
+    assert {report.outcome for report in room.desk.reports} == {Outcome.DONE}
+
+
+def test_of_a_job_only_what_is_granted_is_worked() -> None:
+    broker = ScriptedBroker(submit=ok(stop_order(2)))
+    room = table.room(broker)
+    room.desk.answers = {
+        stop(1).id: ClaimReply(request="claim", granted=False, reason="not wanted"),
+        stop(2).id: granted(stop(2)),
+    }
+    room.executor.perform([stop(1).id, stop(2).id, stop(3).id], [1, 1, 1])
+    assert broker.asked == ["submit"]
+    assert [report.action for report in room.desk.reports] == [stop(2).id]
+    assert room.executor.dropped == 2
 
 
 def test_a_process_asked_to_stop_while_it_waits_for_its_claim_asks_no_more() -> None:

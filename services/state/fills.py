@@ -59,6 +59,7 @@ def book(
         order=order.client_order_id,
         cause=order.client_order_id,
         figures={"qty": shares, "price": float(price)},
+        at=at,
     )
     return order
 
@@ -84,7 +85,7 @@ def _sold_for_intent(unit: Unit, order: Order, shares: int) -> None:
             unit.store.update_entry_intent(replace(entry, status=IntentStatus.DONE))
         return
     wanted = unit.store.exit_intent(order.intent) if order.intent else None
-    if wanted is not None:
+    if wanted is not None and wanted.kind != "stop":
         unit.store.update_exit_intent(replace(wanted, sold=wanted.sold + shares))
 
 
@@ -112,7 +113,7 @@ def _fold_position(unit: Unit, order: Order, last: FillRow) -> None:
     position = _changed(before, holding) if before is not None else _opened(unit, order, holding)
     unit.store.upsert_position(position)
     if position.qty == 0:
-        _end_intents(unit, position)
+        _end_intents(unit, position, last.at)
 
 
 def _fill(row: FillRow) -> Fill:
@@ -190,21 +191,21 @@ def _changed(before: Position, holding: Holding) -> Position:
     )
 
 
-def _end_intents(unit: Unit, position: Position) -> None:
+def _end_intents(unit: Unit, position: Position, at: dt.datetime) -> None:
     """Nothing is left to sell: what was wanted of the position is over."""
     for wanted in unit.store.open_exit_intents(position.symbol):
         if wanted.position_id == position.position_id:
-            end_intent(unit, wanted, IntentStatus.DONE if _served(wanted) else IntentStatus.EXPIRED)
+            end_intent(unit, wanted, IntentStatus.DONE if _served(wanted) else IntentStatus.EXPIRED, at)
 
 
 def _served(wanted: ExitRow) -> bool:
     return wanted.kind == "exit" or wanted.sold > 0
 
 
-def end_intent(unit: Unit, wanted: ExitRow, status: IntentStatus, why: str = "") -> None:
+def end_intent(unit: Unit, wanted: ExitRow, status: IntentStatus, at: dt.datetime, why: str = "") -> None:
     """A trim or exit is over. A trim that sold nothing may fire again; one that sold a share is done."""
     wanted = unit.store.exit_intent(wanted.id) or wanted
-    unit.store.update_exit_intent(replace(wanted, status=status, ended_at=unit.now))
+    unit.store.update_exit_intent(replace(wanted, status=status, ended_at=at))
     unit.touch(wanted.symbol)
     position = unit.store.position(wanted.position_id)
     if wanted.kind != "trim" or position is None:

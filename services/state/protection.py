@@ -55,12 +55,12 @@ def measure(unit: Unit, books: list[SymbolBook]) -> None:
     """Add up what stood open until now, and note what stands open from now on in the symbols of `books`."""
     before = _GAPS.decode(unit.store.note(_WATCH) or "{}")
     for found in before.values():
-        seconds = (unit.now - found.at).total_seconds()
-        _add(unit, UNPROTECTED, found.shares * seconds)
-        _add(unit, PENDING_COVER, found.pending * seconds)
-    after = {symbol: Gap(found.shares, found.pending, unit.now) for symbol, found in before.items()}
+        lasted_s = (unit.as_of - found.at).total_seconds()
+        _add(unit, UNPROTECTED, found.shares * lasted_s)
+        _add(unit, PENDING_COVER, found.pending * lasted_s)
+    after = {symbol: Gap(found.shares, found.pending, max(found.at, unit.as_of)) for symbol, found in before.items()}
     for book in books:
-        found = gap(book, unit.now)
+        found = gap(book, max(unit.as_of, after[book.symbol].at) if book.symbol in after else unit.as_of)
         after[book.symbol] = found
         _mark_position(unit, book, found)
     standing = {symbol: found for symbol, found in after.items() if found.shares or found.pending}
@@ -82,6 +82,6 @@ def _mark_position(unit: Unit, book: SymbolBook, found: Gap) -> None:
     position = book.position
     if position is None:
         return
-    since = (position.unprotected_since or unit.now) if found.shares else None
+    since = (position.unprotected_since or found.at) if found.shares else None
     if since != position.unprotected_since:
         unit.store.upsert_position(replace(position, unprotected_since=since))

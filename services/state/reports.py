@@ -81,14 +81,9 @@ def on_event(unit: Unit, event: BrokerEvent) -> None:
 
 def fold_event(unit: Unit, order: Order, event: BrokerEvent) -> None:
     """`event` into its order: the execution first, then the broker's word."""
-    see(unit, event.order, _word_of(event), event.at)
     if event.execution_id is not None and event.qty and event.price is not None:
-        known = unit.store.order(order.client_order_id)
-        assert known is not None, order.client_order_id
-        fills.book(unit, known, event.execution_id, event.order.broker_id, event.qty, event.price, event.at)
-        ended = unit.store.order(order.client_order_id)
-        assert ended is not None, order.client_order_id
-        _tell_intent(unit, ended)
+        fills.book(unit, order, event.execution_id, event.order.broker_id, event.qty, event.price, event.at)
+    see(unit, event.order, _word_of(event), event.at)
 
 
 def _word_of(event: BrokerEvent) -> str:
@@ -110,6 +105,7 @@ def see(unit: Unit, seen: BrokerOrder, word: str, at: dt.datetime) -> Order | No
     order = find(unit, seen)
     if order is None:
         return None
+    unit.heard_at(at)
     if order.broker_id is None:
         unit.store.update_external_order_id(order.client_order_id, seen.broker_id)
         order = replace(order, broker_id=seen.broker_id)
@@ -217,6 +213,7 @@ def _step(unit: Unit, order: Order, seen: BrokerOrder, word: str, at: dt.datetim
             symbol=order.symbol,
             order=order.client_order_id,
             cause=order.client_order_id,
+            at=at,
         )
         order = unit.store.order(order.client_order_id) or order
     return order

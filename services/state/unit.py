@@ -36,10 +36,17 @@ class Unit:
         now = store.note("now")
         self.now = dt.datetime.fromisoformat(now) if now else LONG_AGO
         self._now_before = self.now
+        self.as_of = self.now
+        """The latest time known of: the broker's word on a minute comes before the tick that makes it now."""
 
     def advance(self, at: dt.datetime) -> None:
         """Trading time goes on to `at`; it never falls."""
         self.now = max(self.now, at)
+        self.heard_at(self.now)
+
+    def heard_at(self, at: dt.datetime) -> None:
+        """Something that happened at `at` is folded."""
+        self.as_of = max(self.as_of, at)
 
     def at_least(self, at: dt.datetime) -> dt.datetime:
         """The time to write down for what is true since `at`, where no tick was taken yet."""
@@ -95,11 +102,12 @@ class Unit:
         order: str = "",
         cause: str = "",
         figures: Mapping[str, Figure] | None = None,
+        at: dt.datetime | None = None,
     ) -> None:
-        """Write down one decision, for people, and say it."""
+        """Write down one decision, for people, and say it. at: when it happened, where that is later than now."""
         row = JournalRow(
             seq=0,
-            at=self.now,
+            at=max(self.now, at or self.now),
             kind=kind,
             symbol=symbol,
             order_id=order,
@@ -111,7 +119,7 @@ class Unit:
         self.say(
             JournalEntry(
                 id=f"journal-{self.store.installation}-{seq}",
-                at=self.now,
+                at=row.at,
                 cause=cause,
                 seq=seq,
                 kind=kind,

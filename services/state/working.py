@@ -198,7 +198,7 @@ def _cancel(unit: Unit, step: PlannedCancel) -> None:
 def _end(unit: Unit, step: PlannedEnd) -> None:
     row = unit.store.exit_intent(step.intent)
     assert row is not None, step
-    fills.end_intent(unit, row, step.status, step.why)
+    fills.end_intent(unit, row, step.status, unit.now, step.why)
 
 
 def _not_converging(unit: Unit, symbol: str) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -395,10 +396,9 @@ class World:
         self.broker = Broker()
         self.executor = Executor(self.bus, self.broker)
         self.monotonic = 1000.0
-        self.points = 0
-        self.kill_at = -1
-        self.kill_kind = ""
-        self.killed = 0
+        self.steps = 0
+        self.kill_at: tuple[int, str] | None = None
+        self.kills = 0
         self.halt = HaltFile(home / "halt")
         self._start()
 
@@ -432,7 +432,7 @@ class World:
         self._start()
 
     def _point(self, name: str) -> None:
-        if self.points == self.kill_at and name == self.kill_kind:
+        if (self.steps, name) == self.kill_at:
             raise Killed(name)
 
     def _ingest(self, unit: Unit) -> str:
@@ -451,14 +451,14 @@ class World:
         try:
             self._step()
         except Killed:
-            self.killed += 1
-            self.kill_at = -1
+            self.kills += 1
+            self.kill_at = None
             self.restart()
         self.executor.work()
 
     def _step(self) -> None:
         batch = next(self.batches)
-        self.points += 1
+        self.steps += 1
         out = self.state.step(batch)
         self._point("before publish")
         self.bus.publish(out)
@@ -483,7 +483,7 @@ class World:
             self.turn()
             if any(isinstance(one, Answer) and one.cause == tick.id for _, one in self.bus.streams.get("progress", [])):
                 return
-        actions = [action for action in self.store.open_actions()]
+        actions = self.store.open_actions()
         raise AssertionError(f"{tick.id} was not answered; open: {actions}")
 
     def settle(self, turns: int = 100) -> None:
@@ -569,7 +569,7 @@ def nothing_decided(partition: int, at: dt.datetime) -> Decided:
     return decided(partition, at)
 
 
-def decided(partition: int, at: dt.datetime, fence: int = 1, **what: object) -> Decided:
+def decided(partition: int, at: dt.datetime, *, fence: int = 1, **what: Any) -> Decided:
     return Decided(
         id=f"{ids.minute_id('decided', partition, at)}-{fence}",
         at=at,
@@ -577,7 +577,7 @@ def decided(partition: int, at: dt.datetime, fence: int = 1, **what: object) -> 
         minute=at,
         session=SESSION,
         fence=fence,
-        **what,  # type: ignore[arg-type]
+        **what,
     )
 
 
@@ -595,6 +595,7 @@ def dump(store: Store) -> dict[str, list[tuple[object, ...]]]:
         " ORDER BY position_id",
         "candidates": "SELECT symbol, strategy, active, spent, released_at FROM candidates ORDER BY symbol, strategy",
         "verdicts": "SELECT symbol, at, stage, outcome, reason FROM verdicts ORDER BY symbol, at, stage",
-        "account": "SELECT session, cash, equity, opening_equity, peak_equity, halt, stopped, entry_orders FROM account",
+        "account": "SELECT session, cash, equity, opening_equity, peak_equity, halt, stopped, entry_orders"
+        " FROM account",
     }
     return {name: list(store._db.execute(query)) for name, query in queries.items()}

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from cli.trouble import Trouble
+from services.state.store import read_only
 from shared.runtime.bus import Bus, BusDown, connect_redis
 from shared.runtime.embedded import NoServer, embedded_url, start_server
 from shared.runtime.settings import AlpacaFeed, Settings
@@ -115,10 +116,12 @@ class Installation:
 def home_held(settings: Settings) -> Iterator[None]:
     """Be the only one who runs processes in this home, after those of a run that was killed have ended.
 
-    Raises AlreadyRunning, NoServer, and Trouble for a port that is taken.
+    Raises AlreadyRunning, NoServer, LedgerRefused, and Trouble for a port that is taken.
     """
     lock = HomeLock(settings.data_folder)
     try:
+        if settings.ledger.exists():
+            read_only(settings.ledger).close()
         if settings.broker.kind == "exchange":
             require_free(settings.exchange.host, settings.exchange.port)
         if settings.bus.url is None:

@@ -53,7 +53,7 @@ class Picture(Struct, frozen=True, kw_only=True):
 def picture(ledger: Path, session: dt.date | None = None) -> Picture | None:
     """Rows of `session`, else of the latest one, all of one instant; None while the ledger has none.
 
-    Raises Trouble for a ledger that is not to be read.
+    Raises LedgerRefused for a file that is no ledger of this program.
     """
     if not ledger.exists():
         return None

@@ -12,6 +12,7 @@ from cli import health
 from cli.installation import Installation, bus_of
 from cli.picture import picture
 from cli.screen import Moment, Screen
+from services.state.store import LedgerRefused
 from shared.runtime.bus import Bus, BusDown
 from shared.runtime.loop import Stop
 from shared.runtime.settings import Settings, load_settings
@@ -52,7 +53,11 @@ def look(settings: Settings, bus: Bus) -> Moment:
         services = health.services(bus, dt.datetime.now(dt.UTC))
     except BusDown:
         return Moment(None, None, ())
-    return Moment(progress, picture(settings.ledger), services)
+    try:
+        seen = picture(settings.ledger)
+    except LedgerRefused:  # state opens it in this moment; if it is really damaged, state says so and gives up
+        seen = None
+    return Moment(progress, seen, services)
 
 
 def session_is_over(progress: health.Progress | None, last: dt.date) -> bool:

@@ -44,9 +44,9 @@ def run_cycles(*, dry_run: bool, once: bool, poll_s: float, as_json: bool) -> in
     """Returns the exit code. Refuses before anything is started."""
     settings = configured(traded(settings_of_home(), dry_run))
     stop = Stop().on_signals()
-    typer.echo(f"{SAFE_WORDS[settings.broker.kind]}; feed {settings.feed.kind}", err=True)
     told: set[str] = set()
     with home_held(settings), Installation(settings) as installation:
+        typer.echo(f"{SAFE_WORDS[settings.broker.kind]}; feed {settings.feed.kind}", err=True)
         for seen in _cycles(settings, installation, stop, None if once else poll_s):
             cycle = _cycle(settings, seen, told)
             told |= {order.client_order_id for order in cycle.did}

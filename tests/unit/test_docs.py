@@ -89,7 +89,7 @@ def test_reasons_stand_in_the_order_in_which_they_are_asked() -> None:
     members = list(Reason)
     asked_by_signals = members[: members.index(Reason.CONFIRMED) + 1]
     assert [reason for reason, _ in signals] == asked_by_signals
-    shared = {Reason.HALTED, Reason.EXTENDED, Reason.NO_STOP, Reason.RISK_TOO_WIDE}
+    shared = {Reason.STALE_DATA, Reason.HALTED, Reason.EXTENDED, Reason.NO_STOP, Reason.RISK_TOO_WIDE}
     own = [reason for reason, _ in state if reason not in shared]
     arriving = [Reason.SPENT, Reason.NOT_TRADABLE]
     assert [*arriving, *own] == members[members.index(Reason.CONFIRMED) + 1 :]

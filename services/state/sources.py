@@ -1,10 +1,14 @@
-"""The files that state reads and writes besides its ledger: the halt level, and later the lists of candidates."""
+"""The files that state reads and writes besides its ledger: the halt level, and the lists of candidates."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+from services.state import ingest
+from services.state.ingest import Listed, Listing
+from services.state.setup import Setup
+from services.state.unit import Unit
 from shared.contracts.vocabulary import HaltLevel
 
 
@@ -32,3 +36,18 @@ class HaltFile:
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(self._path)
+
+
+class CandidateFiles:
+    """The configured lists of candidates: symbols in the settings, a text file of symbols, a scan file."""
+
+    def __init__(self, home: Path, setup: Setup) -> None:
+        self._home = home
+        self._setup = setup
+
+    def ingest(self, unit: Unit) -> str:
+        """Take what the lists say now into the ledger; returns what came of it."""
+        rules = self._setup.rules
+        rows = tuple(Listed(symbol=symbol, strategy=rules.strategy.id) for symbol in rules.candidates.watchlist)
+        listings = [Listing(source=ingest.WATCHLIST, rows=rows)]
+        return ingest.take(unit, listings, rules.candidates.ttl)

@@ -37,7 +37,7 @@ class Views:
     def _tell_symbols(self, unit: Unit, symbols: set[str]) -> None:
         for symbol in sorted(symbols):
             self._position(unit, symbol)
-            self._candidate(unit, symbol)
+            self._candidates(unit, symbol)
             self._orders(unit, symbol)
         self._account(unit)
 
@@ -72,14 +72,15 @@ class Views:
         unit.say(message)
         unit.say(Latest(key=f"position:{symbol}", fields=shown(message) if position.qty else {}))
 
-    def _candidate(self, unit: Unit, symbol: str) -> None:
+    def _candidates(self, unit: Unit, symbol: str) -> None:
+        """Each strategy's row, since readers choose among them; the hash shows the one that counts."""
         rows = unit.store.candidates_of(symbol)
-        winner = next((row for row in rows if row.active), rows[0] if rows else None)
-        if winner is None or self._is_known(f"candidate:{symbol}", winner, closed=not winner.active):
-            return
-        message = candidate_view(unit, winner)
-        unit.say(message)
-        unit.say(Latest(key=f"candidate:{symbol}", fields=shown(message) if winner.active else {}))
+        for row in rows:
+            if not self._is_known(f"candidate:{symbol}:{row.strategy}", row, closed=not row.active):
+                unit.say(candidate_view(unit, row))
+        winner = next((row for row in rows if row.active), None)
+        if rows and not self._is_known(f"candidate:{symbol}", winner, closed=winner is None):
+            unit.say(Latest(key=f"candidate:{symbol}", fields=shown(winner) if winner is not None else {}))
 
     def _orders(self, unit: Unit, symbol: str) -> None:
         open_now = {f"order:{order.client_order_id}": order for order in unit.store.open_orders(symbol)}

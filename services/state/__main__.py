@@ -1,0 +1,122 @@
+"""The state process: the ledger, and the only one that writes it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from services.state.service import BusLife, State
+from services.state.setup import Setup
+from services.state.sources import CandidateFiles, HaltFile
+from services.state.store import Fenced, LedgerRefused, Store
+from shared.contracts import streams
+from shared.contracts.clock import Tick, TickPhase
+from shared.contracts.message import Message
+from shared.runtime import settings as configuration
+from shared.runtime.logs import configure_logs, logger
+from shared.runtime.loop import ConductedPace, FreePace, Pace, Reads, Stop, run
+from shared.runtime.process import connect, refuse, start
+from shared.runtime.settings import Settings
+
+SERVICE: Final = "state"
+COVERED: Final = ("daily", "bars", "intents")
+FREE: Final = ("claims", "orders", "commands")
+TURN_MS: Final = 100
+FENCED: Final = 4
+"""Exit code of a writer that another one replaced."""
+
+
+def main() -> None:
+    settings = start(SERVICE)
+    configure_logs(settings.logs, SERVICE)
+    stop = Stop().on_signals()
+    bus = connect(settings, SERVICE)
+    store = open_store(settings, stop)
+    parts = Parts(store, settings)
+    partitions = range(bus.partitions)
+    reads = Reads(covered=streams.names(COVERED, partitions), free=streams.names(FREE, partitions))
+    try:
+        run(parts.build, bus, parts.pace(), lambda: reads, stop=stop, keeper=BusLife(store))
+    except Fenced as fault:
+        logger().error("another writer took over; ending", reason=str(fault))
+        raise SystemExit(FENCED) from None
+    finally:
+        store.close()
+
+
+def open_store(settings: Settings, stop: Stop) -> Store:
+    """The ledger, once it is ours. Ends the process, with one line, where it may not be opened."""
+
+    def waiting(waited_s: float) -> None:
+        if stop.asked:
+            raise SystemExit(0)
+        logger().warning("waiting: another process writes this ledger", path=str(settings.ledger), waited_s=waited_s)
+
+    try:
+        store = Store.open(settings.ledger, waiting)
+    except LedgerRefused as fault:
+        refuse(SERVICE, str(fault))
+    except OSError as fault:
+        refuse(SERVICE, f"{settings.ledger}: cannot be opened ({fault.strerror}); is the home folder writable?")
+    if settings.run.installation:
+        with store.transaction():
+            store.set_note("installation", settings.run.installation)
+    return store
+
+
+class Parts:
+    """What this process is made of; on each new life of the bus the service is built anew from the ledger."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store = store
+        self._setup = setup_of(settings)
+        self._halt = HaltFile(settings.home / "halt")
+        self._files = CandidateFiles(settings.home, self._setup)
+
+    def build(self) -> State:
+        """The service, with an empty memory."""
+        return State(self._store, self._setup, self._halt, self._files.ingest, time.monotonic)
+
+    def pace(self) -> Pace:
+        if self._setup.conducted:
+            return ConductedPace(block_ms=TURN_MS)
+        return FreePace(inlets=[Seconds(wall_clock)], block_ms=TURN_MS)
+
+
+def setup_of(settings: Settings) -> Setup:
+    """What the rules and the ledger need to know of the settings."""
+    return Setup(
+        rules=settings.rules,
+        partitions=settings.bus.partitions,
+        salt=settings.run.salt,
+        lease_s=settings.broker.lease,
+        grace_s=settings.broker.grace_s,
+        conducted=settings.run.pace is configuration.Pace.CONDUCTED,
+        live=settings.broker.kind == "live",
+        account=settings.broker.account or "",
+    )
+
+
+def wall_clock() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+class Seconds:
+    """A tick of our own each second of the wall clock, never falling."""
+
+    def __init__(self, now: Callable[[], dt.datetime]) -> None:
+        self._now = now
+        self._last = dt.datetime.min.replace(tzinfo=dt.UTC)
+
+    def __call__(self) -> Sequence[Message]:
+        at = self._now().replace(microsecond=0)
+        if at <= self._last:
+            return []
+        self._last = at
+        return [Tick(id=f"second-{at:%y%m%dT%H%M%S}", at=at, session=at.date(), phase=TickPhase.ACT)]
+
+
+if __name__ == "__main__":
+    main()

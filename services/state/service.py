@@ -241,28 +241,24 @@ class BusLife:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-
-    @property
-    def run_id(self) -> str:
-        return self._store.note("bus_run_id")
-
-    @property
-    def epoch(self) -> int:
-        return int(self._store.note("bus_epoch") or 0)
+        self.run_id = store.note("bus_run_id")
+        self.epoch = int(store.note("bus_epoch") or 0)
 
     def reborn(self, run_id: str) -> Sequence[Outgoing]:
         """The bus is new: forget positions, raise the epoch, and hand out views and open requests once more."""
         with self._store.transaction():
             unit = Unit(self._store)
+            epoch = self.epoch + 1
             self._store.forget_stream_positions()
             self._store.set_note("bus_run_id", run_id)
-            self._store.set_note("bus_epoch", str(self._store.next_number("bus_lives")))
+            self._store.set_note("bus_epoch", str(epoch))
             unit.journal("bus_life", f"the bus is a new one ({run_id[:12]}): views and open requests are sent again")
             views.Views().everything(unit)
             for action in self._store.open_actions():
                 if not action.grants:
                     actions.again(unit, action, action.reason)
             unit.seal()
+        self.run_id, self.epoch = run_id, epoch
         return [*(item for _, item in self._store.outbox()), *unit.out]
 
 

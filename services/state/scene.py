@@ -262,12 +262,17 @@ class Scene:
         return self.now < refused[-1].ended_at + min(step * len(refused), LONGEST_WAIT)
 
     def _refused_in_a_row(self, kinds: tuple[OrderKind, ...]) -> list[Order]:
-        """The newest orders of `kinds`, as long as each was refused, oldest first."""
+        """The newest orders of `kinds`, as long as each was refused, oldest first.
+
+        A refused replacement left its stop standing, so it says nothing about a new one.
+        """
         refused: list[Order] = []
         for order in reversed(self.book.ended):
-            if order.kind in kinds and order.status not in (Status.DENIED, Status.ABSENT):
-                if order.status is not Status.REJECTED:
-                    break
+            if order.kind not in kinds or order.status in (Status.DENIED, Status.ABSENT):
+                continue
+            if order.status is not Status.REJECTED:
+                break
+            if not order.parent:
                 refused.append(order)
         return refused[::-1]
 

@@ -26,7 +26,7 @@ STOCK_GAP: Final = (0.50, 3.0)
 OWN_FLOOR: Final = 0.15  # its own sigma is at least this share of its whole one
 EARNINGS: Final = (1 / 63, 0.045)  # probability a session, deviation of the gap
 STOCK_PRICE: Final = (20.0, 320.0)  # dollars; each stock draws its place between, by ratio
-STOCK_SIGMA: Final = (0.011, 0.021)
+STOCK_SIGMA: Final = (0.008, 0.0155)
 STOCK_BETA: Final = (0.6, 1.5)
 STOCK_SHARES: Final = (1.5e6, 40e6)
 
@@ -53,7 +53,7 @@ VOLUME_WHITE: Final = 0.50
 VOLUME_OF_MOVE: Final = (0.40, 4.0, 0.8)  # 0.40 x (min(|z|, 4) - 0.8), z = the minute's return / its sigma
 VOLUME_LEVEL: Final = -0.25
 QUOTE_NOISE: Final = 0.20  # open and close lie beside the true price: times the minute's sigma
-WICK_STEPS: Final = 20  # a minute's extremes are those of a path of this many trades
+WICK_STEPS: Final = 12  # a minute's extremes are those of a path of this many trades
 TRADED_SHARES: Final = 450.0  # a minute is missing with probability exp(-shares / this)
 
 # Events.

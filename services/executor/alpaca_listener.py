@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any, Final
@@ -27,6 +28,9 @@ WEBSOCKET: Final = {
     "max_queue": 1024,
 }
 """Replaces the library's parameters whole. A dead link is found after at most 2 + 4 + 1 seconds."""
+SHORTEST_PAUSE_S: Final = 0.25
+LONGEST_PAUSE_S: Final = 5.0
+"""Between attempts to connect. The broker may hold a dead connection's slot for 90 s, and answers 429 till then."""
 STOP_WITHIN_S: Final = 0.5
 
 
@@ -39,6 +43,8 @@ class TradeUpdates:
     def __init__(
         self, key: SecretStr, secret: SecretStr, url: str, *, paper: bool, tell: Callable[[Heard], None]
     ) -> None:
+        # It logs a traceback for each attempt to connect; the listener says once that the connection is gone.
+        logging.getLogger("alpaca.trading.stream").setLevel(logging.CRITICAL)
         self._tell = tell
         self._make: Callable[[], _Stream] = lambda: _Stream(key, secret, url, paper, tell)
         self._thread: threading.Thread | None = None
@@ -95,6 +101,7 @@ class _Stream(TradingStream):
             url_override=url,
             websocket_params=dict(WEBSOCKET),
         )
+        self._reconnect_min_backoff, self._reconnect_max_backoff = SHORTEST_PAUSE_S, LONGEST_PAUSE_S
         self._tell = tell
         self.subscribe_trade_updates(_nothing)  # without a handler the library does not even connect
 

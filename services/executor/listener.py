@@ -29,6 +29,7 @@ from shared.contracts.outgoing import Outgoing
 from shared.contracts.vocabulary import Outcome
 from shared.runtime.bus import BusDown, Entry
 from shared.runtime.crash import crash_here
+from shared.runtime.logs import logger
 
 TURN_S: Final = 0.1
 HANDSHAKE_S: Final = 6.0
@@ -102,7 +103,10 @@ class Aside:
         while True:
             call = self._calls.get()
             self._pace()
-            call()
+            try:
+                call()
+            except Exception:  # noqa: BLE001 - there is one such thread: a fault of ours must not end it
+                logger().exception("a call to the broker failed")
 
 
 Item = Heard | Connected | Polled | Checked
@@ -207,6 +211,7 @@ class Listener:
             case Update():
                 self._forward(item.raw)
             case Listening():
+                logger().info("trade updates are heard")
                 self._down_since = None
                 self._ask(lambda: Connected(self._broker.clock()))
             case Connected():
@@ -255,6 +260,7 @@ class Listener:
     def _lose(self) -> None:
         now = self._clock.monotonic()
         if self._down_since is None:
+            logger().warning("no connection for trade updates")
             self._down_since = now
         self._tried_at = now
 

@@ -15,6 +15,8 @@ from shared.contracts.orders import BrokerOrder
 
 AFTER_S: Final = 3.0
 READINGS: Final = 2
+MOST_ASKED: Final = 5
+"""An order that the broker does not show is not asked for without end; the next snapshot has it."""
 HEARD_FOR_S: Final = 5.0
 """An update may come before the answer it belongs to; so long it counts for it."""
 MOST: Final = 1_000
@@ -23,6 +25,7 @@ MOST: Final = 1_000
 class _Awaited(Struct):
     answered: BrokerOrder
     due: float
+    asked: int = 0
     readings: int = 0
 
 
@@ -55,7 +58,10 @@ class Overdue:
         """Broker ids of the orders to be read now; each is due again only after another three seconds."""
         found = [broker_id for broker_id, awaited in self._awaited.items() if now >= awaited.due]
         for broker_id in found:
-            self._awaited[broker_id].due = now + AFTER_S
+            awaited = self._awaited[broker_id]
+            awaited.due, awaited.asked = now + AFTER_S, awaited.asked + 1
+            if awaited.asked > MOST_ASKED:
+                del self._awaited[broker_id]
         return found
 
     def was_read(self, order: BrokerOrder) -> bool:

@@ -17,7 +17,7 @@ from msgspec import Struct, structs
 
 from services.executor import fate
 from services.executor.broker import Answer, Broker, Fault, Replied, Silent
-from services.executor.broker_words import OVER, Dropped, Read, Unreadable, read_order
+from services.executor.broker_words import OVER, Dropped, Read, Unreadable, raw_text, read_order
 from services.executor.budget import Budget
 from services.executor.fate import Happened, Verb
 from services.executor.snapshot import Reader
@@ -207,6 +207,8 @@ class Executor:
         read = _order_in(answer, terms.client_order_id)
         happened = fate.what_happened(verb, answer, readable=read is not None)
         result = _result(fate.FATE[verb, happened], answer, read)
+        if happened is Happened.GARBLED:
+            result = structs.replace(result, dropped=_unread(answer))
         match happened:
             case Happened.TAKEN:
                 return self._with_legs(result, terms)
@@ -214,6 +216,7 @@ class Executor:
                 return self._duplicate(terms, result)
             case Happened.GARBLED | Happened.BROKEN | Happened.READ_TIMEOUT | Happened.CUT if not self._stop():
                 found = self._find(terms)
+                found = structs.replace(found, dropped=result.dropped + found.dropped)
                 return found if found.outcome is Outcome.FOUND else result
             case _:
                 return result
@@ -430,6 +433,17 @@ def _order_in(answer: Answer, client_order_id: str | None) -> Read | None:
     except Unreadable:
         return None
     return read if client_order_id in (None, read.order.client_order_id) else None
+
+
+def _unread(answer: Answer) -> tuple[Dropped, ...]:
+    """Why an order in a good reply is not one; nothing where there was no JSON at all."""
+    if not isinstance(answer, Replied) or answer.body is None:
+        return ()
+    try:
+        order = read_order(answer.body).order
+    except Unreadable as fault:
+        return (Dropped(str(fault), raw_text(answer.body)),)
+    return (Dropped(f"the reply shows {order.client_order_id}, which was not asked for", raw_text(answer.body)),)
 
 
 def _result(outcome: Outcome, answer: Answer, read: Read | None) -> Result:

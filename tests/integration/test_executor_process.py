@@ -30,10 +30,10 @@ from shared.contracts.wire import encode_json
 from shared.runtime.bus import Bus, BusDown, connect_redis
 from shared.runtime.settings import BusSettings
 from tests.orders.desk import granted, reconciling, stop
-from tests.orders.loopback_broker import NOW, LoopbackBroker, order
+from tests.orders.loopback_broker import NOW, Fault, LoopbackBroker, order
 from tests.orders.update_server import UpdateServer, update
 
-DEADLINE_S = 15.0
+DEADLINE_S = 30.0
 
 
 class StateByHand:
@@ -43,6 +43,7 @@ class StateByHand:
         self.actions: dict[str, Action] = {}
         self.attempts: dict[str, int] = {}
         self.claims: list[ClaimRequest] = []
+        self.lease_s = 5.0
         self._granted: dict[tuple[str, int], str] = {}
         self._bus = Bus(connect_redis(server_url), BusSettings(), "state")
         self._end = threading.Event()
@@ -76,7 +77,7 @@ class StateByHand:
         holder = self._granted.setdefault((request.action, request.attempt), request.id)
         if action is None or holder != request.id:
             return ClaimReply(request=request.id, granted=False, reason="not wanted")
-        return granted(action, request.attempt, look_up_first=request.attempt > 1)
+        return granted(action, request.attempt, look_up_first=request.attempt > 1, lease_s=self.lease_s)
 
 
 @contextmanager
@@ -193,6 +194,27 @@ def test_an_executor_killed_at_any_point_leaves_one_order_after_the_next_attempt
     assert last.outcome is (Outcome.FOUND if point in CRASH_POINTS[3:] else Outcome.DONE)
     assert list(broker.orders) == [action.id]
     assert len(broker.sent("POST")) == 1
+
+
+def test_an_executor_frozen_past_its_lease_sends_nothing_when_it_wakes_up(
+    bus: Bus, state: StateByHand, broker: LoopbackBroker, server_url: str, tmp_path: Path
+) -> None:
+    """It is frozen while it looks the order up, as the second attempt; the answer is there when it wakes up."""
+    action, state.lease_s = stop(), 0.5
+    state.actions = {action.id: action}
+    broker.faults["GET", "/v2/orders:by_client_order_id"].append(Fault(stall_s=DEADLINE_S, after=True))
+    with executor("protect", tmp_path, server_url, broker.url) as child:
+        wake(bus, action, attempt=2)
+        until(lambda: bool(broker.requests))
+        child.send_signal(signal.SIGSTOP)
+        frozen = time.monotonic()
+        broker.released.set()
+        until(lambda: time.monotonic() - frozen > state.lease_s)
+        child.send_signal(signal.SIGCONT)
+        until(lambda: bool(reports(bus)))
+    (report,) = reports(bus)
+    assert (report.outcome, report.text) == (Outcome.NOT_SENT, "late: the lease was over before the request")
+    assert broker.sent("POST") == []
 
 
 def test_two_executors_woken_for_one_attempt_send_one_order(

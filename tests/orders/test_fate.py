@@ -15,6 +15,7 @@ from services.executor.alpaca_broker import AlpacaBroker, _fault
 from services.executor.broker import Fault as NoReply
 from services.executor.broker import Replied
 from services.executor.fate import FATE, Happened, Verb
+from shared.contracts.journal import Alert, DeadLetter
 from shared.contracts.vocabulary import Outcome
 from tests.orders.desk import cancelling, entry, replacing, room, stop
 from tests.orders.loopback_broker import Fault, LoopbackBroker, order, refusal
@@ -106,10 +107,13 @@ def test_a_reply_whose_order_has_another_id_proves_nothing(broker: LoopbackBroke
     assert room(broker.client()).grant(entry()).outcome is Outcome.UNKNOWN
 
 
-def test_a_status_this_program_does_not_know_leaves_the_fate_open(broker: LoopbackBroker) -> None:
+def test_a_status_this_program_does_not_know_leaves_the_fate_open_and_alerts_a_person(broker: LoopbackBroker) -> None:
     action = entry()
     broker.faults["POST", "/v2/orders"].append(Fault(body=json.dumps(order(action.id, status="paused")).encode()))
-    assert room(broker.client()).grant(action).outcome is Outcome.UNKNOWN
+    work = room(broker.client())
+    assert work.grant(action).outcome is Outcome.UNKNOWN
+    assert [alert.key for alert in work.desk.said if isinstance(alert, Alert)] == ["unreadable"]
+    assert ["'paused'" in letter.reason for letter in work.desk.said if isinstance(letter, DeadLetter)] == [True]
 
 
 def test_a_duplicate_id_is_the_order_that_has_it(broker: LoopbackBroker) -> None:

@@ -309,6 +309,14 @@ def test_an_order_has_moved_when_its_status_changed(before: str, after: str, mov
     assert has_moved(as_order(order("o", status=before)), as_order(order("o", status=after))) is moved
 
 
+def test_an_order_that_the_broker_does_not_show_is_not_asked_for_without_end() -> None:
+    post = Post(holding(by_id=Replied(status=404, code=40410000, body={})))
+    post.hear(Listening())
+    post.answered(order("o", status="pending_new"))
+    post.pass_time(60)
+    assert post.broker.asked.count("by_id") == 6
+
+
 def test_what_is_awaited_is_bounded() -> None:
     overdue = Overdue()
     for number in range(3_000):

@@ -66,6 +66,12 @@ class Exchange:
         life.cancel(self.book, self.rules, order, now)
         return None
 
+    def reject(self, order_id: str, now: dt.datetime) -> None:
+        """The market refuses an order that the broker has taken: a fault to be injected, no client asks for it."""
+        order = self.book.order(order_id)
+        if order is not None and order.is_open:
+            life.reject(self.book, order, now)
+
     def cancel_all(self, now: dt.datetime) -> list[tuple[str, Refusal | None]]:
         """Each open order's id with what came of its cancel; legs end with their parents."""
         self.advance(now)

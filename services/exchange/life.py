@@ -81,7 +81,7 @@ def expire(book: Book, rules: ExchangeRules, now: dt.datetime) -> None:
         return order.expires_at + (dt.timedelta() if order.time_in_force is Tif.GTC else delay) <= now
 
     over = [order for order in book.open_orders() if is_over(order)]
-    for old in sorted(over, key=lambda order: order.client_order_id):
+    for old in sorted(over, key=lambda order: (order.parent is not None, order.client_order_id)):
         order = standing(book, old)
         if order.is_open and not _waits_to_replace(book, order):
             end_group(book, _end(book, order, _end_of_time(order), now), now)

@@ -101,7 +101,7 @@ def read_terms(request: OrderRequest) -> Terms | Refusal:
         return refuse(Why.CLASS)
     take_profit = request.take_profit or TakeProfit()
     stop_loss = request.stop_loss or StopLoss()
-    is_pair = order_class is OrderClass.OCO
+    is_pair = order_class is OrderClass.OCO and kind is Type.LIMIT
     terms = Terms(
         symbol=request.symbol,
         side=side,

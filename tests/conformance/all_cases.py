@@ -1,0 +1,17 @@
+"""All cases in the order of their numbers."""
+
+from __future__ import annotations
+
+from tests.conformance import (  # noqa: F401 - each adds its cases when it is read
+    cases_1_routes,
+    cases_2_refusals,
+    cases_3_fills,
+    cases_4_classes,
+    cases_5_reservations,
+    cases_6_changes,
+    cases_7_hours,
+    cases_8_streams,
+)
+from tests.conformance.case import CASES
+
+__all__ = ["CASES"]

@@ -77,7 +77,7 @@ class Parts:
 
     def build(self) -> State:
         """The service, with an empty memory."""
-        return State(self._store, self._setup, self._halt, self._files.ingest, time.monotonic)
+        return State(self._store, self._setup, self._halt, self._files, time.monotonic)
 
     def pace(self) -> Pace:
         if self._setup.conducted:

@@ -7,7 +7,6 @@ and keeps where it is in the ledger, so that a process killed in the middle of a
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
 from typing import Final, Protocol
 
 import msgspec
@@ -26,7 +25,13 @@ GAP_S: Final = 2.0
 RELIST_EVERY: Final = dt.timedelta(seconds=15)
 """How often, at most, the lists of candidates are looked at for changes."""
 
-Ingest = Callable[[Unit], str]
+
+class Lists(Protocol):
+    """The lists of candidates. changed: since they were last taken in. ingest: takes them in, says what came of it."""
+
+    def changed(self) -> bool: ...
+
+    def ingest(self, unit: Unit) -> str: ...
 
 
 class Pace(Protocol):
@@ -46,10 +51,10 @@ class Free:
 
     waits = False
 
-    def __init__(self, memory: Memory, setup: Setup, ingest: Ingest, since: actions.Waits) -> None:
+    def __init__(self, memory: Memory, setup: Setup, lists: Lists, since: actions.Waits) -> None:
         self._memory = memory
         self._setup = setup
-        self._ingest = ingest
+        self._lists = lists
         self._since = since
 
     def tick(self, unit: Unit, tick: Tick) -> None:
@@ -61,10 +66,10 @@ class Free:
             unit.want_reconciliation("session opening")
             unit.store.set_note("ingested", "")
         if opened is not None and unit.store.note("ingested") != str(opened.session):
-            self._ingest(unit)
+            self._lists.ingest(unit)
             unit.store.set_note("ingested", str(opened.session))
-        elif opened is not None and _crossed(before, unit.now, RELIST_EVERY):
-            self._ingest(unit)
+        elif opened is not None and _crossed(before, unit.now, RELIST_EVERY) and self._lists.changed():
+            self._lists.ingest(unit)
         sessions.expire_candidates(unit)
         if opened is not None and unit.now >= opened.closes_at:
             sessions.close(unit)
@@ -111,10 +116,10 @@ class Conducted:
 
     waits = True
 
-    def __init__(self, memory: Memory, setup: Setup, ingest: Ingest, since: actions.Waits) -> None:
+    def __init__(self, memory: Memory, setup: Setup, lists: Lists, since: actions.Waits) -> None:
         self._memory = memory
         self._setup = setup
-        self._ingest = ingest
+        self._lists = lists
         self._since = since
 
     def tick(self, unit: Unit, tick: Tick) -> None:
@@ -189,7 +194,7 @@ class Conducted:
         if _opening_equity_missing(unit, opened):
             actions.reconcile(unit, "session opening")
             return False
-        self._ingest(unit)
+        self._lists.ingest(unit)
         return True
 
 

@@ -16,7 +16,7 @@ from services.state.admission import still_wanted
 from services.state.judging import Judging
 from services.state.memory import Memory
 from services.state.model import Order
-from services.state.pace import Conducted, Free, Ingest, Pace
+from services.state.pace import Conducted, Free, Lists, Pace
 from services.state.records import ActionRow
 from services.state.session_rules import may_still_be_sent
 from services.state.setup import Setup
@@ -44,7 +44,7 @@ FULL_AGAIN_S: Final = 0.5
 class State:
     """Steps of the ledger.
 
-    ingest: reads the lists of candidates into the ledger. monotonic: seconds, for machine time-outs alone.
+    lists: of candidates. monotonic: seconds, for machine time-outs alone.
     point: told where in a step the process is; a test may die there.
     """
 
@@ -53,7 +53,7 @@ class State:
         store: Store,
         setup: Setup,
         halt: HaltFile,
-        ingest: Ingest,
+        lists: Lists,
         monotonic: Callable[[], float],
         point: Callable[[str], None] = crash_here,
     ) -> None:
@@ -61,12 +61,10 @@ class State:
         self._point = point
         self._setup = setup
         self._halt = halt
-        self._ingest = ingest
+        self._lists = Guarded(lists)
         self._memory = Memory(setup.rules.breakout.minutes)
         self._since = actions.Waits(monotonic)
-        self._pace: Pace = (Conducted if setup.conducted else Free)(
-            self._memory, setup, self._guarded_ingest, self._since
-        )
+        self._pace: Pace = (Conducted if setup.conducted else Free)(self._memory, setup, self._lists, self._since)
         self._views = views.Views()
         self._views_known = False
         self._backlog: list[Entry] = []
@@ -201,7 +199,7 @@ class State:
             case ListenerConnected():
                 unit.want_reconciliation(f"{message.listener} connected to the broker's trade updates")
             case Command():
-                commands.obey(unit, message, self._setup, self._halt, self._guarded_ingest)
+                commands.obey(unit, message, self._setup, self._halt, self._lists.ingest)
             case _:
                 raise TypeError(f"state takes no {type(message).__name__}")
 
@@ -220,20 +218,31 @@ class State:
         refused = still_wanted(row, judging.gates(market, order.symbol), self._setup.rules)
         return refused.reason if refused is not None else claims.NO_OBJECTION
 
-    def _guarded_ingest(self, unit: Unit) -> str:
-        done = unit.attempt(partial(self._ingest, unit), partial(self._ingest_failed, unit))
-        return done if done is not None else "the lists of candidates could not be taken; see the alerts"
-
-    def _ingest_failed(self, unit: Unit, fault: Exception) -> None:
-        text = f"the lists of candidates could not be taken: {type(fault).__name__}: {fault}; those that stand stay"
-        unit.alert_once("critical", "candidates", text[:500])
-
     def _follow(self) -> None:
         """The symbols whose bars matter: candidates, and what is held or at work."""
         followed = {candidate.symbol for candidate in self._store.list_active_candidates()}
         followed |= {position.symbol for position in self._store.list_positions()}
         followed |= {order.symbol for order in self._store.open_orders()}
         self._memory.follow(followed)
+
+
+class Guarded:
+    """Lists of candidates of which a fault changes nothing, and is told."""
+
+    def __init__(self, lists: Lists) -> None:
+        self._lists = lists
+
+    def changed(self) -> bool:
+        return self._lists.changed()
+
+    def ingest(self, unit: Unit) -> str:
+        """Take the lists in; says what came of it."""
+        done = unit.attempt(partial(self._lists.ingest, unit), partial(self._failed, unit))
+        return done if done is not None else "the lists of candidates could not be taken in; see the alerts"
+
+    def _failed(self, unit: Unit, fault: Exception) -> None:
+        text = f"the lists of candidates could not be taken in: {type(fault).__name__}: {fault}; those that stand stay"
+        unit.alert_once("critical", "candidates", text[:500])
 
 
 class BusLife:

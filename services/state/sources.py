@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from pathlib import Path
 
-from services.state import ingest
-from services.state.ingest import Listed, Listing
+from services.state.candidates import MAX_BYTES, FileRefused, Listing, parse_scan, parse_symbols, parse_watchlist
+from services.state.ingest import Source, take
 from services.state.setup import Setup
 from services.state.unit import Unit
 from shared.contracts.vocabulary import HaltLevel
@@ -39,15 +40,57 @@ class HaltFile:
 
 
 class CandidateFiles:
-    """The configured lists of candidates: symbols in the settings, a text file of symbols, a scan file."""
+    """The configured lists of candidates: symbols in the settings, a text file of symbols, a scan file.
+
+    home: relative paths start there.
+    """
 
     def __init__(self, home: Path, setup: Setup) -> None:
-        self._home = home
-        self._setup = setup
+        self._rules = setup.rules.candidates
+        self._strategy = setup.rules.strategy.id
+        self._ages_count = not setup.conducted  # a recorded day's files are as old as the day
+        self._watchlist = home / self._rules.watchlist_file if self._rules.watchlist_file else None
+        self._scan = home / self._rules.scan_file if self._rules.scan_file else None
+        self._seen: dict[Path, tuple[int, int]] = {}
+
+    def changed(self) -> bool:
+        """Whether a file is another one than when it was last taken in."""
+        return any(_stamp(path) != self._seen.get(path) for path in (self._watchlist, self._scan) if path is not None)
 
     def ingest(self, unit: Unit) -> str:
-        """Take what the lists say now into the ledger; returns what came of it."""
-        rules = self._setup.rules
-        rows = tuple(Listed(symbol=symbol, strategy=rules.strategy.id) for symbol in rules.candidates.watchlist)
-        listings = [Listing(source=ingest.WATCHLIST, rows=rows)]
-        return ingest.take(unit, listings, rules.candidates.ttl)
+        """Take what the lists say now into the ledger; says what came of it."""
+        sources = []
+        if self._rules.watchlist:
+            sources.append(Source("watchlist", parse_symbols(self._rules.watchlist, self._strategy)))
+        if self._watchlist is not None:
+            read = self._read(self._watchlist)
+            says = read if isinstance(read, FileRefused) else parse_watchlist(read, self._strategy)
+            sources.append(Source("watchlist_file", says))
+        if self._scan is not None:
+            sources.append(Source("scan", self._scanned(self._scan, unit.now)))
+        return take(unit, sources, self._rules)
+
+    def _scanned(self, path: Path, now: dt.datetime) -> Listing | FileRefused:
+        read = self._read(path)
+        if isinstance(read, FileRefused):
+            return read
+        age_s = now.timestamp() - self._seen[path][0] / 1e9 if self._ages_count else None
+        return parse_scan(read, self._strategy, self._rules, age_s)
+
+    def _read(self, path: Path) -> bytes | FileRefused:
+        """The file, at most as much of it as is ever taken."""
+        self._seen[path] = _stamp(path)
+        try:
+            with path.open("rb") as file:
+                return file.read(MAX_BYTES + 1)
+        except OSError as fault:
+            return FileRefused(reason=f"{path}: {fault.strerror}")
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Time of the last change in nanoseconds and size; zeros where there is no such file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0)
+    return (found.st_mtime_ns, found.st_size)

@@ -143,6 +143,11 @@ class Unit:
             self.store.set_note(f"alert-{key}", text)
             self.alert(level, key, text, symbol=symbol)
 
+    def all_clear(self, key: str) -> None:
+        """The trouble named `key` is over: should it come again, it is told again."""
+        if self.store.note(f"alert-{key}"):
+            self.store.set_note(f"alert-{key}", "")
+
     def wake_for(self, queue: Queue, action: str, attempt: int) -> None:
         """Wake executors for this attempt at `action` when the transaction is committed."""
         self.wake.append((queue, action, attempt))

@@ -413,7 +413,7 @@ class World:
         life = BusLife(self.store)
         if life.run_id != "run-1":
             self.bus.publish(life.reborn("run-1"))
-        self.state = State(self.store, self.setup, self.halt, self._ingest, lambda: self.monotonic, self._point)
+        self.state = State(self.store, self.setup, self.halt, self, lambda: self.monotonic, self._point)
         self.positions = dict(self.state.positions())
         for name in self.state.remembers:
             if name in self.positions:
@@ -435,7 +435,10 @@ class World:
         if (self.steps, name) == self.kill_at:
             raise Killed(name)
 
-    def _ingest(self, unit: Unit) -> str:
+    def changed(self) -> bool:
+        return False
+
+    def ingest(self, unit: Unit) -> str:
         for symbol in self.symbols:
             known = [row for row in unit.store.candidates_of(symbol) if row.session == SESSION and row.active]
             if not known:

@@ -5,6 +5,7 @@ A path is a day's log prices at the end of each minute; it keeps its last price,
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from collections.abc import Sequence
 from typing import Final
@@ -23,7 +24,10 @@ class Breakouts(Struct, frozen=True):
     """How scripted breakouts go. rate: a stock-day gets one with this probability, if its level is in reach.
 
     start: bounds of the minute in which the drift begins; minutes: of its length. reach: how far the level may lie
-    above the opening, in day's sigmas. Equal bounds make every stock break out at the same instant.
+    above the opening, in day's sigmas. only: on no other day than this.
+
+    A market in which everything happens at once, for tests, is a matter of figures: rate 1, equal bounds, and
+    `opening`, which lets a stock with a breakout open this many sigmas below its level, wherever it closed before.
     """
 
     rate: float = 0.10
@@ -32,6 +36,12 @@ class Breakouts(Struct, frozen=True):
     reach: float = fig.BREAKOUT_REACH
     beyond: float = fig.BREAKOUT_BEYOND
     fails: float = fig.BREAKOUT_FAILS
+    only: dt.date | None = None
+    opening: float | None = None
+
+    def may_happen(self, day: DayPlan) -> bool:
+        """Whether the day drew one; whether its level is in reach is another question."""
+        return day.script.chance < self.rate and self.only in (None, day.session.session)
 
 
 class Events(Struct, frozen=True):
@@ -61,7 +71,7 @@ def break_out(path: Floats, day: DayPlan, level: float, script: Breakouts) -> Fl
     target = math.log(level)
     distance = target - day.log_open
     fails = chances.fails < script.fails
-    if chances.chance >= script.rate or not 0 < distance <= script.reach * sigma:
+    if not script.may_happen(day) or not 0 < distance <= script.reach * sigma:
         return path
     if not fails and day.log_close < target + fig.BREAKOUT_HOLDS * sigma:
         return path

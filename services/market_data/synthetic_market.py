@@ -7,9 +7,11 @@ scripts, so that no day depends on more than the sixty before it.
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
 import numpy as np
 from msgspec import Struct
 
@@ -60,6 +62,14 @@ class _Batch(Struct):
     def starts(self) -> Floats:
         """Log price at the start of each minute."""
         return np.vstack([self.opens, self.path[:-1]])
+
+    def open_below(self, place: int, level: float, sigmas: float) -> DayPlan:
+        """Move a whole day so that it opens `sigmas` day's sigmas below `level`, dollars; the next day stays."""
+        plan = self.plans[place]
+        shift = math.log(level) - sigmas * plan.sigma - plan.log_open
+        self.opens[place] += shift
+        self.path[:, place] += shift
+        return msgspec.structs.replace(plan, log_open=plan.log_open + shift, log_close=plan.log_close + shift)
 
     def extremes(self) -> tuple[Floats, Floats]:
         return minutes.extremes(self.starts, self.path, self.returns.sigmas, self.draws)
@@ -165,13 +175,16 @@ class Market:
     def _may_break_out(self, symbol: str, day: Session) -> bool:
         if symbol == self.index:
             return False
-        return self._days.plan(symbol, day.session).script.chance < self._breakouts.rate
+        return self._breakouts.may_happen(self._days.plan(symbol, day.session))
 
     def _break_out(self, batch: _Batch, scripted: set[dt.date]) -> bool:
         """Bend the paths of the days that have a breakout; whether there was any."""
         bent = False
         for place, plan in enumerate(batch.plans):
             if plan.session.session in scripted and (level := self._level(batch.symbol, plan.session)) is not None:
+                if self._breakouts.opening is not None:
+                    plan = batch.open_below(place, level, self._breakouts.opening)
+                    bent = True
                 column = batch.path[:, place]
                 lifted = happens.break_out(column, plan, level, self._breakouts)
                 if lifted is not column:

@@ -25,10 +25,10 @@ from services.market_data.synthetic_events import Breakouts, Events
 from services.market_data.synthetic_market import MadeDay, Market
 from services.market_data.synthetic_source import SyntheticSource, invented, write_files
 from shared.domain import calendar
+from tests.unit.market_data.markets import CALM, DEMO_SESSION, TOGETHER, twelve_at_once
 
-SESSION = calendar.session(dt.date(2026, 1, 13))
+SESSION = DEMO_SESSION
 HALF_DAY = calendar.session(dt.date(2025, 11, 28))
-CALM = Events(halts=False, news=False, outages=False, missing=False, bad_ticks=False, revisions=False)
 
 
 def fingerprint(day: Day) -> str:
@@ -351,18 +351,26 @@ def test_some_bars_are_revised_and_a_few_have_bad_ticks() -> None:
         assert told[revision.start, revision.bar.symbol].volume < revision.bar.volume
 
 
-def test_a_market_of_its_own_has_every_stock_break_out_at_the_same_instant() -> None:
+def test_twelve_stocks_can_break_out_at_the_same_instant() -> None:
     """The parameters say so for every stock: no symbol, day or minute is special in the code."""
-    together = Breakouts(rate=1.0, start=(60, 60), minutes=(30, 30), reach=3.0, fails=1.0, beyond=0.6)
-    market, base = (Market(5, "SPY", breakouts, CALM) for breakouts in (together, Breakouts(rate=0.0)))
-    peaks = {
-        symbol: int(np.argmax(made.close - plain.close))
-        for symbol in invented(12)
-        for made, plain in [(market.made(symbol, [SESSION])[0], base.made(symbol, [SESSION])[0])]
-        if float(np.max(np.abs(made.close - plain.close))) > 0
-    }
-    assert len(peaks) >= 4
-    assert all(abs(peak - 90) <= 2 for peak in peaks.values())
+    source = twelve_at_once()
+    closes_of: dict[str, list[float]] = {symbol: [] for symbol in (*TOGETHER, "SPY")}
+    for row in source.day(DEMO_SESSION, None).rows:
+        closes_of[row.bar.symbol].append(row.bar.close)
+    for symbol, known in source.histories(DEMO_SESSION, TOGETHER).items():
+        level = happens.swing_high([bar.high for bar in known.daily])
+        assert level is not None
+        closes_10m = closes_of[symbol][9::10]
+        assert closes_10m[5] <= level < closes_10m[6]
+        assert level <= closes_10m[7]
+
+
+def test_a_market_with_breakouts_on_one_day_is_otherwise_the_market_without() -> None:
+    plain = SyntheticSource(12, TOGETHER[:2], breakouts=Breakouts(rate=0.0), events=CALM)
+    assert twelve_at_once().histories(DEMO_SESSION, TOGETHER[:2]) == plain.histories(DEMO_SESSION, TOGETHER[:2])
+    later = calendar.following(DEMO_SESSION.session)
+    assert twelve_at_once().day(later, ["SPY"]) == plain.day(later, ["SPY"])
+    assert only(twelve_at_once().day(later, None), "BELQ") == only(plain.day(later, None), "BELQ")
 
 
 def test_files_written_of_a_market_play_like_the_market(tmp_path: Path) -> None:

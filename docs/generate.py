@@ -14,6 +14,7 @@ import types
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from enum import Enum
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
@@ -25,6 +26,7 @@ from shared.contracts.vocabulary import Status
 from shared.domain.order_life import BROKER_EVENTS, LIVE, ORDER_LIFE, RANK, Event
 from shared.runtime.settings import OUTSIDE, AlpacaFeed, RecordedFeed, Settings, SyntheticFeed
 from tests import architecture
+from tests.conformance.all_cases import CASES
 
 FOLDER: Final = Path(__file__).parent
 MADE: Final = "<!-- Made by `python -m docs.generate` from {}; change that, then run it again. -->"
@@ -64,6 +66,11 @@ A pair of status and event that is not in the table changes nothing and is journ
 Fills are no events: they are booked by their execution id, whatever the status says. The diagram leaves out the steps
 by which the broker's word skips a status; the table has them."""
 
+ABOUT_CONFORMANCE: Final = """\
+What the paper exchange imitates of Alpaca, case by case, and where each behaviour is documented or was measured. Every
+case is run twice by tests/conformance/test_cases.py: on the exchange's core in the test's own process, and through
+alpaca-py against the exchange as a server; those marked *wire* are about transport and are run the second way alone."""
+
 
 def pages() -> dict[str, str]:
     """File name → its whole text."""
@@ -72,6 +79,7 @@ def pages() -> dict[str, str]:
         "configuration.md": configuration(),
         "imports.md": imports(),
         "order-life.md": order_life(),
+        "conformance.md": conformance(),
     }
 
 
@@ -211,6 +219,15 @@ def _is_next(status: Status, result: Status) -> bool:
         return False
     later = [RANK[other] for (one, event), other in ORDER_LIFE.items() if one is status and event in BROKER_EVENTS]
     return RANK[result] == min(later)
+
+
+def conformance() -> str:
+    """The numbered list of broker cases, by section."""
+    lines = ["# Conformance of the paper exchange", MADE.format("tests/conformance"), "", ABOUT_CONFORMANCE]
+    for section, cases in groupby(CASES, key=lambda case: case.section):
+        rows = [(case.number, case.text + (" *(wire)*" if case.wire_only else ""), case.source) for case in cases]
+        lines += ["", f"## {section}", "", *table(("", "case", "source"), rows)]
+    return _text(lines)
 
 
 def table(head: tuple[str, ...], rows: Any) -> Iterator[str]:

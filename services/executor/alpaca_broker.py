@@ -160,7 +160,7 @@ class AlpacaBroker:
                 if not self._session.tried:
                     return Silent(fault=Fault.UNSENDABLE, text=_words(fault))
                 if self._session.heard is None:
-                    return Silent(fault=_fault(fault), text=_words(fault))
+                    return Silent(fault=fault_of(fault), text=_words(fault))
             assert self._session.heard is not None
             return _replied(self._session.heard)
 
@@ -308,7 +308,7 @@ def _seconds_until(unix: int | None) -> float | None:
     return None if unix is None else min(max(unix - time.time(), 0.0), _LONGEST_RESET_S)
 
 
-def _fault(fault: Exception) -> Fault:
+def fault_of(fault: Exception) -> Fault:
     """Where a request failed. Whatever is not surely before the first byte counts as cut."""
     if isinstance(fault, requests.exceptions.ConnectTimeout):
         return Fault.CONNECT_TIMEOUT

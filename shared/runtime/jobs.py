@@ -44,7 +44,7 @@ KEPT_S: Final = 3_600
 """Seconds for which a wake-up that nobody takes stays on the server."""
 JOB_TIMEOUT_S: Final = 900
 """Above the sum of all time-outs of ten actions: RQ's alarm fires anywhere, also between a request and its reply."""
-BLOCK_S: Final = 0.5
+BLOCK_S: Final = 0.25
 """Longest wait for a wake-up, so that SIGTERM is honoured within a second. A wake-up itself ends the wait at once."""
 GIVE_UP_S: Final = 60.0
 _PAUSE_S: Final = 0.2
@@ -87,7 +87,7 @@ class Hands(Struct, frozen=True, kw_only=True):
 
     perform: given action ids and their attempts; if it raises, the rest of its job is lost, as by a crash, and told to
     `refuse`. refuse: given job id, reason and what the job held, cut; must not raise. stop: whether to end. beat:
-    called before each wait, at least twice a second while idle.
+    called before each wait, several times a second while idle.
     """
 
     perform: Perform

@@ -27,7 +27,7 @@ from shared.contracts.orders import (
 from shared.contracts.outgoing import Job
 from shared.contracts.vocabulary import Outcome, Queue
 from shared.runtime.bus import Bus
-from tests.integration.test_executor_process import StateByHand, executor, said, until
+from tests.integration.executor_room import StateByHand, executor, said, until
 from tests.orders.desk import cancelling, entry, reconciling, replacing, stop
 
 SESSION = date(2015, 2, 11)

@@ -23,9 +23,9 @@ from shared.contracts.outgoing import Job
 from shared.contracts.vocabulary import Queue
 from shared.runtime import jobs
 from shared.runtime.bus import Bus, connect_redis
+from tests.integration.executor_room import DEADLINE_S, PROMPTLY_S
 
 PREFIX = "ev2:"
-DEADLINE_S = 10.0
 
 
 class Seen:
@@ -263,7 +263,7 @@ sys.exit(0 if jobs.work(connect_redis(sys.argv[1]), "ev2:", "protect", hands) el
 """
 
 
-def test_an_idle_worker_takes_a_wake_up_at_once_and_ends_within_a_second_of_sigterm(bus: Bus, server_url: str) -> None:
+def test_an_idle_worker_takes_a_wake_up_at_once_and_ends_promptly_at_sigterm(bus: Bus, server_url: str) -> None:
     command = [sys.executable, "-c", IDLE_WORKER, server_url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         watchdog = threading.Timer(DEADLINE_S, child.kill)
@@ -275,5 +275,5 @@ def test_an_idle_worker_takes_a_wake_up_at_once_and_ends_within_a_second_of_sigt
         asked = time.monotonic()
         child.send_signal(signal.SIGTERM)
         assert child.wait() == 0
-        assert time.monotonic() - asked < 1.0
+        assert time.monotonic() - asked < PROMPTLY_S
         watchdog.cancel()

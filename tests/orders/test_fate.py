@@ -11,7 +11,7 @@ import pytest
 import requests
 from pydantic import SecretStr
 
-from services.executor.alpaca_broker import AlpacaBroker, _fault
+from services.executor.alpaca_broker import AlpacaBroker, fault_of
 from services.executor.broker import Fault as NoReply
 from services.executor.broker import Replied
 from services.executor.fate import FATE, Happened, Verb
@@ -250,7 +250,7 @@ def test_a_connection_that_does_not_come_about_in_time_was_not_sent() -> None:
 
 def test_a_certificate_that_is_not_trusted_was_told_nothing() -> None:
     untrusted = requests.exceptions.SSLError("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed")
-    assert _fault(untrusted) is NoReply.UNVERIFIED
+    assert fault_of(untrusted) is NoReply.UNVERIFIED
 
 
 def test_any_other_trouble_of_the_encryption_is_unknown(broker: LoopbackBroker) -> None:

@@ -21,7 +21,7 @@ from shared.contracts.vocabulary import Outcome
 from shared.runtime.bus import BusDown, Entry
 from tests.orders.desk import START, Time
 from tests.orders.loopback_broker import NOW, order
-from tests.unit.executor.test_work import ScriptedBroker, holding, ok
+from tests.unit.executor.scripted_broker import ScriptedBroker, holding, ok
 
 
 class Wire:

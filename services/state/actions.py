@@ -12,6 +12,7 @@ from typing import Final, assert_never
 
 from msgspec.structs import replace
 
+from services.state import intents
 from services.state.model import Order
 from services.state.records import ActionRow, ActionStatus
 from services.state.unit import Unit
@@ -264,7 +265,9 @@ def _lease_over(unit: Unit, action: ActionRow) -> None:
 def _absent(unit: Unit, action: ActionRow) -> None:
     end(unit, action, ActionStatus.ABSENT, "never reached the broker")
     if action.order_id:
-        set_status(unit, action.order_id, Event.GIVE_UP)
+        given_up = set_status(unit, action.order_id, Event.GIVE_UP)
+        if given_up is not None:
+            intents.end_entry(unit, given_up)
         unit.alert(
             "warning",
             f"absent-{action.order_id}",

@@ -8,6 +8,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from services.state import intents
 from services.state.model import EntryRow, ExitRow, IntentStatus, Order, Position
 from services.state.records import FillRow
 from services.state.unit import Unit
@@ -195,27 +196,8 @@ def _end_intents(unit: Unit, position: Position, at: dt.datetime) -> None:
     """Nothing is left to sell: what was wanted of the position is over."""
     for wanted in unit.store.open_exit_intents(position.symbol):
         if wanted.position_id == position.position_id:
-            end_intent(unit, wanted, IntentStatus.DONE if _served(wanted) else IntentStatus.EXPIRED, at)
+            intents.end_exit(unit, wanted, IntentStatus.DONE if _served(wanted) else IntentStatus.EXPIRED, at)
 
 
 def _served(wanted: ExitRow) -> bool:
     return wanted.kind == "exit" or wanted.sold > 0
-
-
-def end_intent(unit: Unit, wanted: ExitRow, status: IntentStatus, at: dt.datetime, why: str = "") -> None:
-    """A trim or exit is over. A trim that sold nothing may fire again; one that sold a share is done."""
-    wanted = unit.store.exit_intent(wanted.id) or wanted
-    unit.store.update_exit_intent(replace(wanted, status=status, ended_at=at))
-    unit.touch(wanted.symbol)
-    position = unit.store.position(wanted.position_id)
-    if wanted.kind != "trim" or position is None:
-        return
-    state = TrimState.DONE if wanted.sold > 0 or status is IntentStatus.DONE else TrimState.OPEN
-    changed = replace(position, r1_state=state) if wanted.level == "r1" else replace(position, r2_state=state)
-    unit.store.upsert_position(changed)
-    unit.journal(
-        "trim_over",
-        f"{wanted.id}: {wanted.sold} sold, {wanted.level} {state}" + (f" ({why})" if why else ""),
-        symbol=wanted.symbol,
-        cause=wanted.id,
-    )

@@ -12,8 +12,8 @@ from typing import Final, assert_never
 
 from msgspec.structs import replace
 
-from services.state import actions, fills, numbers
-from services.state.model import IntentStatus, Order
+from services.state import actions, fills, intents, numbers
+from services.state.model import Order
 from services.state.records import ActionRow, ActionStatus
 from services.state.unit import Unit
 from shared.contracts import ids
@@ -206,7 +206,7 @@ def _step(unit: Unit, order: Order, seen: BrokerOrder, word: str, at: dt.datetim
         unit.touch(order.symbol)
     if order.status in ENDED and was not in ENDED:
         actions.end_of_order(unit, order)
-        _tell_intent(unit, order)
+        intents.end_entry(unit, order)
         unit.journal(
             f"order_{order.status}",
             f"{order.client_order_id} {order.status}, {order.filled_qty} of {order.qty} filled",
@@ -254,28 +254,6 @@ def _with_terms(order: Order, seen: BrokerOrder) -> Order:
     )
 
 
-def _tell_intent(unit: Unit, order: Order) -> None:
-    """An entry's end is its intent's: bought, or over without a share."""
-    if order.kind is not OrderKind.ENTRY or order.status not in ENDED or order.filled_qty:
-        return
-    intent = unit.store.entry_intent(order.intent)
-    if intent is None or intent.status is not IntentStatus.WORKING or order.status is Status.FILLED:
-        return
-    refused = order.status in (Status.REJECTED, Status.DENIED)
-    status = IntentStatus.REFUSED if refused else IntentStatus.EXPIRED
-    reason = order.note if order.status is Status.DENIED else _OVER[order.status]
-    unit.store.update_entry_intent(replace(intent, status=status, reason=reason))
-
-
-_OVER: Final = {
-    Status.REJECTED: "rejected",
-    Status.CANCELED: "unfilled",
-    Status.EXPIRED: "unfilled",
-    Status.REPLACED: "unfilled",
-    Status.ABSENT: "absent",
-}
-
-
 def denied(unit: Unit, order: Order, reason: str) -> None:
     """An order that we took back at its claim, before anything was sent."""
     changed = actions.set_status(unit, order.client_order_id, Event.DENY)
@@ -283,7 +261,7 @@ def denied(unit: Unit, order: Order, reason: str) -> None:
         return
     changed = replace(changed, note=reason, in_flight="")
     unit.store.update_order(changed)
-    _tell_intent(unit, changed)
+    intents.end_entry(unit, changed)
 
 
 def _taken(unit: Unit, action: ActionRow, report: OrderReport) -> None:
@@ -339,7 +317,7 @@ def _reject(unit: Unit, order: Order, said: str, report: OrderReport) -> None:
     order = replace(order, status=status, note=said, ended_at=report.at, resting=False, in_flight="")
     unit.store.update_order(order)
     unit.touch(order.symbol)
-    _tell_intent(unit, order)
+    intents.end_entry(unit, order)
 
 
 def _target_missing(unit: Unit, action: ActionRow, report: OrderReport) -> None:

@@ -8,7 +8,7 @@ from typing import Final, assert_never
 
 from msgspec.structs import replace
 
-from services.state import actions, fills, snapshots
+from services.state import actions, intents, snapshots
 from services.state.admission import Admitted, Refused, judge, planned_entry
 from services.state.judging import Judging, entries_counted
 from services.state.model import (
@@ -198,7 +198,7 @@ def _cancel(unit: Unit, step: PlannedCancel) -> None:
 def _end(unit: Unit, step: PlannedEnd) -> None:
     row = unit.store.exit_intent(step.intent)
     assert row is not None, step
-    fills.end_intent(unit, row, step.status, unit.now, step.why)
+    intents.end_exit(unit, row, step.status, unit.now, step.why)
 
 
 def _not_converging(unit: Unit, symbol: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from tests.conformance import (  # noqa: F401 - each adds its cases when it is read
     cases_1_routes,
     cases_2_refusals,
@@ -12,6 +14,6 @@ from tests.conformance import (  # noqa: F401 - each adds its cases when it is r
     cases_7_hours,
     cases_8_streams,
 )
-from tests.conformance.case import CASES
+from tests.conformance.case import Case, numbered
 
-__all__ = ["CASES"]
+CASES: Final[list[Case]] = numbered()

@@ -5,6 +5,7 @@ Both answer with what goes over the wire, so that a case reads the same on eithe
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -417,7 +418,7 @@ class OverTheWire(Broker):
     def bars(self, symbols: list[str], timeframe: str, start: datetime, end: datetime) -> Said:
         unit = {"Min": TimeFrameUnit.Minute, "Day": TimeFrameUnit.Day, "Hour": TimeFrameUnit.Hour}
         count = int("".join(filter(str.isdigit, timeframe)))
-        frame = TimeFrame(count, unit["".join(filter(str.isalpha, timeframe))])  # type: ignore[no-untyped-call]
+        frame = TimeFrame(count, unit["".join(filter(str.isalpha, timeframe))])
         wanted = StockBarsRequest(symbol_or_symbols=symbols, timeframe=frame, start=start, end=end)
         return self._call(lambda: self.data.get_stock_bars(wanted))
 
@@ -478,7 +479,10 @@ class ListeningStream:
         assert self._stream.listening.wait(WAIT_S), "the trade stream did not connect"
 
     def end(self) -> None:
-        self._stream.stop()
+        """`stop()` alone waits for the next message, five seconds: the socket is closed as well."""
+        loop: Any = self._stream._loop
+        for ending in (self._stream.stop_ws(), self._stream.close()):
+            asyncio.run_coroutine_threadsafe(ending, loop).result(WAIT_S)
         self._thread.join(WAIT_S)
 
 

@@ -1,9 +1,10 @@
-"""The numbered list: what a case is, and where it is kept. docs/conformance.md is made from it."""
+"""What a case is, and where cases collect. docs/conformance.md is made from the list in all_cases.py."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 from msgspec import Struct
 
 from tests.conformance.broker import Broker
@@ -22,14 +23,21 @@ class Case(Struct, frozen=True):
     wire_only: bool = False
 
 
-CASES: list[Case] = []
+COLLECTED: list[Case] = []
+
+
+def numbered() -> list[Case]:
+    """The cases of each section together, sections in the order of their first case, numbered through from 1."""
+    sections = list(dict.fromkeys(case.section for case in COLLECTED))
+    ordered = sorted(COLLECTED, key=lambda case: sections.index(case.section))
+    return [msgspec.structs.replace(case, number=number) for number, case in enumerate(ordered, 1)]
 
 
 def case(section: str, text: str, source: str, *, wire_only: bool = False) -> Callable[[Check], Check]:
     """Adds the decorated function to the list."""
 
     def add(check: Check) -> Check:
-        CASES.append(Case(len(CASES) + 1, section, text, source, check, wire_only))
+        COLLECTED.append(Case(0, section, text, source, check, wire_only))
         return check
 
     return add

@@ -17,7 +17,7 @@ from msgspec import Struct, structs
 
 from services.executor import fate
 from services.executor.broker import Answer, Broker, Fault, Replied, Silent
-from services.executor.broker_words import OVER, Dropped, Read, Unreadable, raw_text, read_order
+from services.executor.broker_words import OVER, Dropped, Unreadable, raw_text, read_order
 from services.executor.budget import Budget
 from services.executor.fate import Happened, Verb
 from services.executor.snapshot import Reader
@@ -103,14 +103,20 @@ class Executor:
     def perform(self, actions: list[str], attempts: list[int]) -> None:
         """Claim these actions together, then work what was granted, in order.
 
-        Raises the bus's fault where a report cannot be told.
+        Raises the first fault, after all were worked: ours, or the bus's where a report could not be told.
         """
         # The same wake-up may come twice. Asked again, state would answer the same grant, and it would be done twice.
         wanted = [key for key in dict.fromkeys(zip(actions, attempts, strict=True)) if key not in self._worked]
         granted = self._claim(wanted)
         self.dropped += len(actions) - len(granted)
+        faults: list[Exception] = []
         for claimed in granted:
-            self._work(claimed)
+            try:
+                self._work(claimed)
+            except Exception as fault:  # noqa: BLE001 - one action that we get wrong must not take a stop with it
+                faults.append(fault)
+        if faults:
+            raise faults[0]
 
     def _work(self, claimed: Claimed) -> None:
         self._worked[claimed.action.id, claimed.reply.attempt] = None
@@ -204,11 +210,9 @@ class Executor:
 
     def _created(self, verb: Verb, terms: OrderTerms, answer: Answer) -> Result:
         """What came of asking for the order `terms`."""
-        read = _order_in(answer, terms.client_order_id)
-        happened = fate.what_happened(verb, answer, readable=read is not None)
-        result = _result(fate.FATE[verb, happened], answer, read)
-        if happened is Happened.GARBLED:
-            result = structs.replace(result, dropped=_unread(answer))
+        seen = _order_in(answer, terms.client_order_id)
+        happened = fate.what_happened(verb, answer, readable=seen.order is not None)
+        result = _result(fate.FATE[verb, happened], answer, seen)
         match happened:
             case Happened.TAKEN:
                 return self._with_legs(result, terms)
@@ -238,7 +242,7 @@ class Executor:
                 return found
         answer = self._send(claimed, lambda: self._broker.cancel(target))
         happened = fate.what_happened(Verb.CANCEL, answer, readable=True)
-        result = _result(fate.FATE[Verb.CANCEL, happened], answer, None)
+        result = _result(fate.FATE[Verb.CANCEL, happened], answer, _NOTHING)
         if result.outcome in (Outcome.NOT_SENT, Outcome.MISSING):
             return result
         return _settled(result, self._read(target))
@@ -263,17 +267,13 @@ class Executor:
         """The broker's id of the order that `action` is about, looked up by our id where state does not know it."""
         if action.target_broker_id:
             return action.target_broker_id
-        answer = self._look(lambda: self._broker.by_client_order_id(action.target))
-        read = _order_in(answer, action.target)
-        if read is not None:
-            return read.order.broker_id
-        return _result(fate.outcome(Verb.LOOK_UP, answer, readable=False), answer, None)
+        found = self._looked_up(lambda: self._broker.by_client_order_id(action.target), action.target)
+        return found if found.order is None else found.order.broker_id
 
     def _find(self, terms: OrderTerms) -> Result:
         """The order with the id of `terms`, with its legs, and whether it is what `terms` say."""
-        answer = self._look(lambda: self._broker.by_client_order_id(terms.client_order_id))
-        read = _order_in(answer, terms.client_order_id)
-        result = _result(fate.outcome(Verb.LOOK_UP, answer, readable=read is not None), answer, read)
+        our_id = terms.client_order_id
+        result = self._looked_up(lambda: self._broker.by_client_order_id(our_id), our_id)
         if result.outcome is not Outcome.FOUND:
             return result
         result = self._with_legs(result, terms)
@@ -286,9 +286,7 @@ class Executor:
 
     def _read(self, broker_id: str) -> Result:
         """The order `broker_id` with its legs."""
-        answer = self._look(lambda: self._broker.by_id(broker_id))
-        read = _order_in(answer, None)
-        return _result(fate.outcome(Verb.LOOK_UP, answer, readable=read is not None), answer, read)
+        return self._looked_up(lambda: self._broker.by_id(broker_id), None)
 
     def _with_legs(self, result: Result, terms: OrderTerms) -> Result:
         """`result` with the order's legs, read by its id where the reply has none."""
@@ -322,9 +320,12 @@ class Executor:
         crash_here("executor.after_send")
         return self._heard(answer)
 
-    def _look(self, call: Callable[[], Answer]) -> Answer:
+    def _looked_up(self, call: Callable[[], Answer], our_id: str | None) -> Result:
+        """What a read of one order shows. our_id: the id it must have, where that was asked for."""
         self._pace()
-        return self._heard(call())
+        answer = self._heard(call())
+        seen = _order_in(answer, our_id)
+        return _result(fate.outcome(Verb.LOOK_UP, answer, readable=seen.order is not None), answer, seen)
 
     def _pace(self) -> None:
         """Wait until the rate limit lets a read through."""
@@ -424,42 +425,43 @@ def unauthorized(about: Message) -> Alert:
     )
 
 
-def _order_in(answer: Answer, client_order_id: str | None) -> Read | None:
+class _Seen(Struct, frozen=True):
+    """The order in a reply, or why what is in it is none."""
+
+    order: BrokerOrder | None = None
+    dropped: tuple[Dropped, ...] = ()
+
+
+_NOTHING: Final = _Seen()
+
+
+def _order_in(answer: Answer, our_id: str | None) -> _Seen:
     """The order in a good reply, if it is readable and has the id that was asked for."""
-    if not isinstance(answer, Replied) or not 200 <= answer.status < 300:
-        return None
+    if not isinstance(answer, Replied) or not 200 <= answer.status < 300 or answer.body is None:
+        return _NOTHING
     try:
         read = read_order(answer.body)
-    except Unreadable:
-        return None
-    return read if client_order_id in (None, read.order.client_order_id) else None
-
-
-def _unread(answer: Answer) -> tuple[Dropped, ...]:
-    """Why an order in a good reply is not one; nothing where there was no JSON at all."""
-    if not isinstance(answer, Replied) or answer.body is None:
-        return ()
-    try:
-        order = read_order(answer.body).order
     except Unreadable as fault:
-        return (Dropped(str(fault), raw_text(answer.body)),)
-    return (Dropped(f"the reply shows {order.client_order_id}, which was not asked for", raw_text(answer.body)),)
+        return _Seen(None, (Dropped(str(fault), raw_text(answer.body)),))
+    if our_id not in (None, read.order.client_order_id):
+        reason = f"the reply shows {read.order.client_order_id}; {our_id} was asked for"
+        return _Seen(None, (Dropped(reason, raw_text(answer.body)),))
+    return _Seen(read.order, read.dropped)
 
 
-def _result(outcome: Outcome, answer: Answer, read: Read | None) -> Result:
-    order, dropped = (read.order, read.dropped) if read is not None else (None, ())
+def _result(outcome: Outcome, answer: Answer, seen: _Seen) -> Result:
     match answer:
         case Silent():
             return Result(outcome=outcome, text=f"{answer.fault.value}: {answer.text}")
         case Replied():
             return Result(
                 outcome=outcome,
-                order=order,
+                order=seen.order,
                 http_status=answer.status,
                 code=answer.code,
                 text=answer.text,
                 events_seen=answer.events_seen,
-                dropped=dropped,
+                dropped=seen.dropped,
             )
 
 

@@ -22,7 +22,7 @@ from tests.orders.desk import granted
 
 DEADLINE_S = 30.0
 PROMPTLY_S = 3.0
-"""From SIGTERM to the end of a process: measured 0.3 to 0.8 s on two busy cores; a test run may share them with more."""
+"""From SIGTERM to the end of a process: measured 0.3 to 0.8 s on two busy cores, which other tests may share."""
 
 
 class StateByHand:

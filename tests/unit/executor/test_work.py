@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from services.executor.broker import Answer, Fault, Replied, Silent
 from services.executor.budget import Budget
@@ -224,6 +225,24 @@ def test_a_cancel_of_an_order_whose_broker_id_is_unknown_looks_it_up() -> None:
     report = table.room(broker).grant(cancelling("", target=entry().id))
     assert broker.asked == ["by_client_order_id"]
     assert report.outcome is Outcome.MISSING
+
+
+def test_an_action_that_we_get_wrong_is_told_and_the_next_one_is_worked() -> None:
+    broker = ScriptedBroker(submit=ok(stop_order(2)))
+    room = table.room(broker)
+    without_terms = structs.replace(stop(1), terms=None)
+    room.desk.answers = {stop(1).id: granted(without_terms), stop(2).id: granted(stop(2))}
+    with pytest.raises(AssertionError):
+        room.executor.perform([stop(1).id, stop(2).id], [1, 1])
+    assert [(report.action, report.outcome) for report in room.desk.reports] == [(stop(2).id, Outcome.DONE)]
+
+
+def test_an_order_that_is_found_but_not_readable_leaves_the_fate_open_and_alerts() -> None:
+    broker = ScriptedBroker(by_client_order_id=ok(stop_order(status="paused")))
+    room = table.room(broker)
+    assert room.grant(stop(), attempt=2, look_up_first=True).outcome is Outcome.UNKNOWN
+    assert [message.key for message in room.desk.said if isinstance(message, Alert)] == ["unreadable"]
+    assert broker.asked == ["by_client_order_id"]
 
 
 def test_refused_keys_alert_a_person() -> None:

@@ -10,6 +10,8 @@ import datetime as dt
 from decimal import Decimal
 from typing import Final, assert_never
 
+import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from services.state import actions, fills, intents, numbers
@@ -31,6 +33,9 @@ from shared.contracts.vocabulary import (
 from shared.domain.order_life import BROKER_EVENTS, BROKER_WORDS, ENDED, Event, Word, is_old_news, step, turned_up
 
 TEXT_SHOWN: Final = 300
+DOUBT_S: Final = 2.0
+"""Seconds for which executions may come after the order that shows them; then they are asked for."""
+DOUBT_ASKED: Final = 3
 TURNED_UP: Final = "turned_up"
 """Note of an order that had been given up for absent: it is cancelled at once."""
 
@@ -118,9 +123,57 @@ def see(unit: Unit, seen: BrokerOrder, word: str, at: dt.datetime) -> Order | No
         )
         return order
     order = _step(unit, order, seen, word, at)
+    _compare_filled(unit, order, seen)
     for leg in seen.legs:
         see_leg(unit, order, leg, at)
     return order
+
+
+def settle_doubts(unit: Unit, since: actions.Waits) -> None:
+    """Orders of which the broker shows more filled than is booked: the executions come, or are asked for."""
+    doubts = _doubts(unit)
+    for name, doubt in list(doubts.items()):
+        order = unit.store.order(name)
+        if order is None or order.filled_qty >= doubt.filled:
+            del doubts[name]
+        elif doubt.asked >= DOUBT_ASKED:
+            del doubts[name]
+            text = f"{name}: the broker shows {doubt.filled} filled, its executions add up to {order.filled_qty}"
+            unit.alert_once("critical", f"filled-{name}", text, symbol=order.symbol)
+        elif since.over(f"filled {name} {doubt.asked}", DOUBT_S):
+            doubts[name] = Doubt(doubt.filled, doubt.asked + 1)
+            unit.want_reconciliation(f"{name}: executions are missing")
+    _keep_doubts(unit, doubts)
+
+
+class Doubt(Struct, frozen=True):
+    """The broker showed `filled` shares of an order; reconciled `asked` times since."""
+
+    filled: int
+    asked: int = 0
+
+
+_DOUBTS: Final = msgspec.json.Decoder(dict[str, Doubt])
+
+
+def _doubts(unit: Unit) -> dict[str, Doubt]:
+    return _DOUBTS.decode(unit.store.note("filled_doubts") or "{}")
+
+
+def _keep_doubts(unit: Unit, doubts: dict[str, Doubt]) -> None:
+    text = msgspec.json.encode(doubts).decode() if doubts else ""
+    if text != unit.store.note("filled_doubts"):
+        unit.store.set_note("filled_doubts", text)
+
+
+def _compare_filled(unit: Unit, order: Order, seen: BrokerOrder) -> None:
+    """A filled quantity is compared, never booked: executions alone are."""
+    if seen.filled_qty <= order.filled_qty:
+        return
+    doubts = _doubts(unit)
+    known = doubts.get(order.client_order_id)
+    if known is None or known.filled < seen.filled_qty:
+        _keep_doubts(unit, {**doubts, order.client_order_id: Doubt(int(seen.filled_qty))})
 
 
 def see_leg(unit: Unit, parent: Order, seen: BrokerOrder, at: dt.datetime) -> None:

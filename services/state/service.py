@@ -126,6 +126,7 @@ class State:
             judging = Judging(unit, self._memory, self._setup)
             self._pace.go_on(unit, judging)
             actions.overdue(unit, self._since, self._setup.lease_s, self._setup.grace_s)
+            reports.settle_doubts(unit, self._since)
             if unit.reconcile_wanted:
                 actions.reconcile(unit, unit.reconcile_wanted)
             symbols = sorted(unit.touched - {""})

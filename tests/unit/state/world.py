@@ -489,6 +489,12 @@ class World:
         actions = self.store.open_actions()
         raise AssertionError(f"{tick.id} was not answered; open: {actions}")
 
+    def tick_fold(self, at: dt.datetime) -> None:
+        """Only the tick that folds what the broker did, without telling it first."""
+        told, self.executor.told = self.executor.told, len(self.broker.events)
+        self.tick(TickPhase.FOLD, at)
+        self.executor.told = max(told, self.executor.told)
+
     def settle(self, turns: int = 100) -> None:
         """Turn a while without a tick."""
         for _ in range(turns):

@@ -1,0 +1,226 @@
+"""Ledger and broker compared: differences are named, healed where the rule is clear, and foreign things left alone."""
+
+from __future__ import annotations
+
+import sqlite3
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from services.state.records import ForeignItem
+from services.state.store import Store
+from shared.contracts.commands import Adopt, Reconcile
+from shared.contracts.journal import Alert
+from shared.contracts.orders import BrokerOrder
+from shared.contracts.vocabulary import Status
+from tests.unit.state.day import ENTRY, LEG, buy, confirmed, of
+from tests.unit.state.world import MINUTE, OPEN, World, dump
+
+AT = OPEN + 20 * MINUTE
+LATER = AT + 2 * MINUTE
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    world = World(tmp_path, symbols=("AAPL", "MSFT"))
+    world.open()
+    buy(world, AT)
+    return world
+
+
+def reconcile(world: World, name: str) -> None:
+    world.bus.publish([Reconcile(id=name, at=LATER, by="test")])
+    world.settle(8)
+
+
+def everything(store: Store) -> list[list[tuple[object, ...]]]:
+    """All rows but those that say that a comparison took place, and the account's marks."""
+    passing = {"meta", "order_actions", "outbox", "journal", "seen", "stream_positions", "sqlite_sequence", "account"}
+    names = [name for (name,) in store._db.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
+    return [list(store._db.execute(f"SELECT * FROM {name}")) for name in names if name not in passing]
+
+
+def texts(world: World) -> list[str]:
+    return [message.text for message in world.bus.said(Alert) if isinstance(message, Alert)]
+
+
+def their_order(symbol: str, client_order_id: str = "by-hand", side: str = "buy") -> BrokerOrder:
+    return BrokerOrder(
+        broker_id=f"foreign-{symbol}",
+        client_order_id=client_order_id,
+        symbol=symbol,
+        side=side,
+        type="limit",
+        order_class="simple",
+        time_in_force="gtc",
+        status="new",
+        qty=Decimal(3),
+        filled_qty=Decimal(0),
+        limit_price=Decimal("10.00"),
+    )
+
+
+def test_reconciling_three_times_writes_nothing_new(world: World) -> None:
+    before = everything(world.store)
+    for number in range(3):
+        reconcile(world, f"again-{number}")
+    assert everything(world.store) == before
+    assert texts(world) == []
+
+
+def test_foreign_shares_are_told_once_block_entries_in_their_symbol_and_are_left_alone(world: World) -> None:
+    world.broker.shares["MSFT"], world.broker.paid["MSFT"] = Decimal(7), Decimal("400.00")
+    for number in range(4):
+        reconcile(world, f"again-{number}")
+    [item] = world.store.foreign_items()
+    assert (item.kind, item.symbol, item.qty, item.certain) == ("shares", "MSFT", Decimal(7), True)
+    assert len([text for text in texts(world) if "MSFT" in text]) == 1
+    world.minute(LATER, {"MSFT": 400.0}, of("MSFT", LATER, entries=(confirmed("MSFT", LATER, 400.0),)))
+    rows = {row[0]: row[1:3] for row in dump(world.store)["entries"]}
+    assert rows["260109-MSFT-entry-091452"] == ("refused", "foreign")
+    assert world.broker.shares["MSFT"] == 7
+
+
+def test_foreign_shares_seen_once_may_be_a_stale_reading(world: World) -> None:
+    snapshot = world.broker.snapshot("nobody-asked", "stale")
+    assert snapshot.positions is not None
+    stale = replace(snapshot, positions=(replace(snapshot.positions[0], qty=Decimal(99)),))
+    world.bus.publish([stale])
+    world.settle(8)  # it looks again by itself
+    assert world.store.foreign_items() == []
+    assert texts(world) == []
+
+
+def test_adopting_takes_foreign_shares_over_with_a_stop(world: World) -> None:
+    world.broker.shares["MSFT"], world.broker.paid["MSFT"] = Decimal(7), Decimal("400.00")
+    for number in range(2):
+        reconcile(world, f"again-{number}")
+    world.bus.publish([Adopt(id="take", at=LATER, by="test", symbol="MSFT", stop=Decimal("380.00"))])
+    world.minute(LATER, {"MSFT": 401.0})
+    held = {position.symbol: position for position in world.store.list_positions()}
+    assert (held["MSFT"].qty, held["MSFT"].avg_price, held["MSFT"].pivot) == (7, Decimal("400.00"), None)
+    [stop] = world.store.open_orders("MSFT")
+    assert (stop.qty, stop.stop_price, stop.resting) == (7, Decimal("380.00"), True)
+    assert world.store.foreign_items() == []
+
+
+def test_a_foreign_order_blocks_its_symbol_until_it_is_gone(world: World) -> None:
+    order = their_order("MSFT")
+    world.broker.orders[order.broker_id] = order
+    reconcile(world, "one")
+    assert [(item.kind, item.symbol) for item in world.store.foreign_items()] == [("order", "MSFT")]
+    world.broker.orders[order.broker_id] = replace(order, status="canceled")
+    reconcile(world, "two")
+    assert world.store.foreign_items() == []
+
+
+def test_another_installation_on_the_account_stops_entries_everywhere(world: World) -> None:
+    order = their_order("TSLA", "beef-260109-TSLA-entry-1")
+    world.broker.orders[order.broker_id] = order
+    reconcile(world, "one")
+    assert {(item.kind, item.name) for item in world.store.foreign_items()} == {
+        ("order", "foreign-TSLA"),
+        ("installation", "beef"),
+    }
+    world.minute(LATER, {"MSFT": 100.0}, of("MSFT", LATER, entries=(confirmed("MSFT", LATER),)))
+    assert dump(world.store)["entries"][-1][1:3] == ("refused", "foreign")
+
+
+def test_a_list_that_could_not_be_read_is_never_no_orders(world: World) -> None:
+    before = everything(world.store)
+    snapshot = world.broker.snapshot("nobody-asked", "broken")
+    unread = replace(snapshot, orders=None, positions=None, fills=None, account=None)
+    world.bus.publish([unread])
+    world.settle(3)
+    assert everything(world.store) == before
+    assert texts(world) == []
+
+
+def test_an_order_that_the_lists_lack_is_told_and_not_invented_away(world: World) -> None:
+    snapshot = world.broker.snapshot("nobody-asked", "short")
+    world.bus.publish([replace(snapshot, orders=())])
+    world.settle(2)
+    leg = world.store.order(LEG)
+    assert leg is not None
+    assert (leg.status, leg.resting) == (Status.ACCEPTED, True)
+    assert len([text for text in texts(world) if LEG in text]) == 1
+
+
+def test_a_stop_that_someone_cancelled_at_the_broker_returns(world: World) -> None:
+    world.broker.end(world.broker.leg(ENTRY).broker_id, "canceled")
+    world.executor.told = len(world.broker.events)  # and no update tells of it
+    reconcile(world, "look")
+    world.minute(LATER, {"AAPL": 100.3})
+    [stop] = world.store.open_orders("AAPL")
+    assert (stop.client_order_id, stop.qty, stop.resting) == ("e7f3-260109-AAPL-stop-1", 16, True)
+
+
+def test_an_order_replaced_by_hand_goes_on_under_our_next_name(world: World) -> None:
+    leg = world.broker.leg(ENTRY)
+    theirs = replace(
+        leg, broker_id="by-hand", client_order_id="web-page", stop_price=Decimal("97.00"), replaces=leg.broker_id
+    )
+    world.broker.orders["by-hand"] = theirs
+    world.broker.orders[leg.broker_id] = replace(leg, status="replaced", replaced_by="by-hand")
+    reconcile(world, "look")
+    [stop] = world.store.open_orders("AAPL")
+    assert (stop.client_order_id, stop.broker_id, stop.stop_price) == (
+        "e7f3-260109-AAPL-stop-1",
+        "by-hand",
+        Decimal("97.00"),
+    )
+    assert world.store.foreign_items() == []
+    world.minute(LATER, {"AAPL": 100.3})
+    [stop] = world.store.open_orders("AAPL")
+    assert (stop.stop_price, stop.resting) == (Decimal("98.40"), True)
+
+
+def test_an_old_backup_takes_its_own_orders_in_again_and_uses_no_number_twice(tmp_path: Path) -> None:
+    world = World(tmp_path, symbols=("AAPL", "MSFT"))
+    world.open()
+    old = tmp_path / "old.sqlite"
+    world.store.backup(old)
+    buy(world, AT)
+    world.store.close()
+    ledger = tmp_path / "data" / "execution_v2.sqlite"
+    for end in ("-wal", "-shm"):
+        ledger.with_name(ledger.name + end).unlink(missing_ok=True)
+    old.replace(ledger)
+    world.bus.streams.clear()
+    world._start()
+    reconcile(world, "look")
+    order, leg = world.store.order(ENTRY), world.store.order(LEG)
+    assert order is not None
+    assert leg is not None
+    assert (order.status, order.filled_qty, leg.resting) == (Status.FILLED, 16, True)
+    [held] = world.store.list_positions()
+    assert (held.position_id, held.qty, held.avg_price, held.stop) == (ENTRY, 16, Decimal("100.1"), Decimal("98.40"))
+    assert world.store.next_order_number(order.session, "AAPL", order.kind) == 2
+
+
+def test_the_broker_takes_the_word_on_cash_when_both_hold_the_same_shares(world: World) -> None:
+    account = world.store.account()
+    assert account.cash == world.broker.cash
+    assert account.opening_equity == Decimal(100_000)
+
+
+def test_a_snapshot_that_was_read_in_part_says_so(world: World) -> None:
+    snapshot = world.broker.snapshot("nobody-asked", "part")
+    world.bus.publish([replace(snapshot, dropped=("order 7: unknown enum",))])
+    world.settle(2)
+    kinds = [kind for (kind,) in sqlite_rows(world, "SELECT kind FROM journal")]
+    assert "snapshot_partly_read" in kinds
+
+
+def sqlite_rows(world: World, query: str) -> list[tuple[object, ...]]:
+    cursor: sqlite3.Cursor = world.store._db.execute(query)
+    return list(cursor)
+
+
+def test_what_is_foreign_is_certain_at_once_unless_it_is_shares() -> None:
+    def item(kind: str, readings: int) -> ForeignItem:
+        return ForeignItem(kind=kind, name="n", symbol="S", qty=Decimal(1), price=None, readings=readings, detail="d")
+
+    assert [item("order", 1).certain, item("shares", 1).certain, item("shares", 2).certain] == [True, False, True]

@@ -9,19 +9,19 @@ from typing import Final
 
 from services.exchange.book import Book
 from services.exchange.exchange import Exchange, new_book
-from services.exchange.faults import Faults
+from services.exchange.faults import BadScript, Faults
 from services.exchange.market import Market
 from services.exchange.service import PROGRESS, SERVICE, BusSteps, read_progress, ticks_after
 from services.exchange.store import BookFile, BookUnusable
 from services.exchange.venue import Clock, TickClock, Venue
-from services.exchange.web import Access, App, Server
+from services.exchange.web import Access, App, JsonLog, Server
 from shared.contracts import streams
 from shared.contracts.message import Message
 from shared.runtime.bus import Bus
 from shared.runtime.logs import configure_logs, logger
 from shared.runtime.loop import ConductedPace, FreePace, Reads, Stop, run
 from shared.runtime.process import connect, refuse, start
-from shared.runtime.settings import Pace, Settings
+from shared.runtime.settings import ExchangeSettings, Pace, Settings
 
 FILE: Final = "exchange.sqlite"
 TURN_MS: Final = 50
@@ -52,6 +52,20 @@ def _first_book(settings: Settings, clock: Clock, file: BookFile) -> Book:
     book = new_book(settings.exchange, settings.run.salt or secrets.token_hex(8), clock.now())
     file.keep(book.take_changes(), Exchange(book, settings.exchange), {})
     return book
+
+
+def build_app(venue: Venue, own: ExchangeSettings) -> App:
+    """Raises BadScript, also for a file that cannot be read or written."""
+    try:
+        faults = Faults.read(own.faults.read_text(encoding="utf-8")) if own.faults else Faults()
+    except (OSError, UnicodeDecodeError) as fault:
+        raise BadScript(f"{own.faults} cannot be read: {fault}") from None
+    try:
+        log = JsonLog(own.json_log) if own.json_log else None
+    except OSError as fault:
+        raise BadScript(f"{own.json_log} cannot be written: {fault}") from None
+    access = Access(own.key, own.secret, own.requests_per_minute)
+    return App(venue, access, faults, has_admin=own.admin, log=log)
 
 
 def build_steps(venue: Venue, file: BookFile, app: App, bus: Bus) -> BusSteps:
@@ -88,9 +102,9 @@ def main() -> None:
     own = settings.exchange
     try:
         venue, file = build_venue(settings, settings.data_folder / FILE)
-        app = App(venue, Access(own.key, own.secret, own.requests_per_minute), Faults())
+        app = build_app(venue, own)
         server = Server(app, own.host, own.port)
-    except BookUnusable as fault:
+    except (BookUnusable, BadScript) as fault:
         refuse(SERVICE, str(fault))
     except OSError as fault:
         refuse(SERVICE, f"exchange.port {own.port} on {own.host} is taken ({fault.strerror}); choose another")

@@ -88,7 +88,11 @@ METHODS: Final = frozenset({"GET", "POST", "PATCH", "DELETE", "*"})
 
 
 class Fault(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One entry of the script. seconds: of a stall, or how long the fault lasts from its first hit (0: by count)."""
+    """One entry of the script.
+
+    lasts: seconds from its first hit in which everything that fits is hit, instead of `times`. seconds: of a stall.
+    after: the request is executed first. copies: of a duplicate. field, value: what is made unknown.
+    """
 
     on: str
     do: Do
@@ -97,6 +101,7 @@ class Fault(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     after: bool = False
     status: int = 500
     seconds: float = 0.0
+    lasts: float = 0.0
     copies: int = 3
     field: str = "status"
     value: str = "unheard_of"
@@ -115,12 +120,19 @@ class _Script(Struct, frozen=True, forbid_unknown_fields=True):
     fault: tuple[Fault, ...] = ()
 
 
+class _Count(Struct):
+    """passed: how many that fit went by. since: when the first one was hit, seconds of any clock."""
+
+    fault: Fault
+    passed: int = 0
+    since: float | None = None
+
+
 class Faults:
     """The script with its counts. Nothing is wrong without one."""
 
     def __init__(self, faults: tuple[Fault, ...] = ()) -> None:
-        self._faults = list(faults)
-        self._passed = [0] * len(faults)
+        self._counts = [_Count(fault) for fault in faults]
 
     @classmethod
     def read(cls, text: str) -> Faults:
@@ -140,28 +152,39 @@ class Faults:
                 raise BadScript(f"fault {number}: {fault.do} is not for {fault.kind}s: {', '.join(sorted(allowed))}")
         return cls(script.fault)
 
-    def add(self, fault: Fault) -> None:
-        self._faults.append(fault)
-        self._passed.append(0)
+    @property
+    def entries(self) -> tuple[Fault, ...]:
+        return tuple(count.fault for count in self._counts)
+
+    def add(self, *faults: Fault) -> None:
+        self._counts += [_Count(fault) for fault in faults]
 
     def clear(self) -> None:
-        self._faults.clear()
-        self._passed.clear()
+        self._counts.clear()
 
     def __bool__(self) -> bool:
-        return bool(self._faults)
+        return bool(self._counts)
 
-    def hit(self, kind: Kind, name: str) -> Fault | None:
-        """The first fault that hits what passes by; each that fits counts it. name: as in `on`, without the kind."""
+    def hit(self, kind: Kind, name: str, seconds: float = 0.0) -> Fault | None:
+        """The first fault that hits what passes by; each that fits counts it.
+
+        name: as in `on`, without the kind. seconds: by any clock, for faults that last.
+        """
         found = None
-        for place, fault in enumerate(self._faults):
-            if fault.kind is not kind or not _fits(fault, name):
-                continue
-            self._passed[place] += 1
-            count = self._passed[place]
-            is_hit = count >= fault.nth and (fault.times == 0 or count < fault.nth + fault.times)
-            found = found or (fault if is_hit else None)
+        for count in self._counts:
+            if count.fault.kind is kind and _fits(count.fault, name):
+                count.passed += 1
+                if _is_hit(count, seconds):
+                    count.since = seconds if count.since is None else count.since
+                    found = found or count.fault
         return found
+
+
+def _is_hit(count: _Count, seconds: float) -> bool:
+    fault, passed = count.fault, count.passed
+    if fault.lasts and count.since is not None:
+        return seconds <= count.since + fault.lasts
+    return passed >= fault.nth and (fault.times == 0 or passed < fault.nth + max(fault.times, 1))
 
 
 def _fits(fault: Fault, name: str) -> bool:

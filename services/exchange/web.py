@@ -15,6 +15,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -25,10 +26,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from services.exchange import routes, wire
+from services.exchange import admin, routes, wire
 from services.exchange.conversation import POLICY_VIOLATION, Close, Conversation, Frame
 from services.exchange.data_stream import DataStream
+from services.exchange.exchange import Exchange
 from services.exchange.faults import Do, Fault, Faults, Kind
+from services.exchange.orders import Update
 from services.exchange.refusals import Refusal, Why, refuse
 from services.exchange.trade_stream import TradeStream
 from services.exchange.venue import Venue
@@ -77,6 +80,20 @@ class Reply(Struct):
     media_type: str = JSON
 
 
+class JsonLog:
+    """One JSON line for each request, connection and trade update, written through."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("ab", buffering=0)
+
+    def __call__(self, line: Mapping[str, object]) -> None:
+        stamp = dt.datetime.now(dt.UTC).isoformat(timespec="microseconds")
+        self._file.write(msgspec.json.encode({"at": stamp, **line}) + b"\n")
+
+    def close(self) -> None:
+        self._file.close()
+
+
 class Meter:
     """Requests of the running minute, against a limit."""
 
@@ -104,7 +121,10 @@ class Meter:
 class App:
     """The ASGI application."""
 
-    def __init__(self, venue: Venue, access: Access, faults: Faults, log: Log | None = None) -> None:
+    def __init__(
+        self, venue: Venue, access: Access, faults: Faults, *, has_admin: bool = False, log: Log | None = None
+    ) -> None:
+        self._has_admin = has_admin
         self._venue = venue
         self._access = access
         self._faults = faults
@@ -114,7 +134,7 @@ class App:
         self._trades = TradeStream(access.admits, faults)
         self._data = DataStream(access.admits, faults)
         self._loop: asyncio.AbstractEventLoop | None = None
-        venue.listen(lambda updates: self._soon(lambda: self._trades.tell(updates)))
+        venue.listen(self._tell)
 
     def runs_on(self, loop: asyncio.AbstractEventLoop | None) -> None:
         self._loop = loop
@@ -129,6 +149,12 @@ class App:
     def halted(self, symbol: str, at: dt.datetime, *, halted: bool, code: str = "") -> None:
         self._soon(lambda: self._data.halted(symbol, at, halted=halted, code=code))
 
+    def _tell(self, updates: Sequence[Update]) -> None:
+        self._soon(lambda: self._trades.tell(updates))
+        if self._log is not None:
+            for update in updates:
+                self._log({"kind": "update", **msgspec.structs.asdict(wire.update_data(update))})
+
     def _soon(self, call: Callable[[], None]) -> None:
         """On the server's loop, in the order of the calls."""
         if self._loop is not None and not self._loop.is_closed():
@@ -142,7 +168,7 @@ class App:
 
     async def _http(self, request: Request, send: Send) -> None:
         name = f"{request.method} {request.url.path}"
-        fault = self._faults.hit(Kind.REQUEST, name) if self._faults else None
+        fault = self._faults.hit(Kind.REQUEST, name, time.monotonic()) if self._faults else None
         reply: Reply | None
         if fault is None:
             reply = await self._answer(request)
@@ -166,10 +192,16 @@ class App:
         if len(body) > MOST_BODY:
             return _refusal(refuse(Why.BODY_UNREADABLE), headers)
         method, path, query = request.method, _raw_path(request), dict(request.query_params)
-        venue = self._venue
-        answer, seq = venue.do(
-            lambda exchange, now: _encoded(routes.answer(exchange, venue.market, now, method, path, query, body))
-        )
+
+        def ask(exchange: Exchange, now: dt.datetime) -> Reply:
+            if self._has_admin and path.startswith(admin.PREFIX):
+                return _encoded(admin.answer(exchange, self._faults, now, method, path, body))
+            said = routes.answer(exchange, self._venue.market, now, method, path, query, body)
+            if self._faults and method == "POST" and isinstance(said, routes.Answer):
+                self._reject_by_fault(exchange, now, said.body)
+            return _encoded(said)
+
+        answer, seq = self._venue.do(ask)
         answer.headers = {**headers, SEQ_HEADER: str(seq)}
         if self._faults and method == "GET":
             self._remember(str(request.url), answer)
@@ -200,6 +232,11 @@ class App:
             case _:
                 pass
         return reply
+
+    def _reject_by_fault(self, exchange: Exchange, now: dt.datetime, order: object) -> None:
+        """An order that was taken is rejected by an event, after its reply was made."""
+        if isinstance(order, wire.WireOrder) and self._faults.hit(Kind.ORDER, order.symbol) is not None:
+            exchange.reject(order.id, now)
 
     def _unauthorized(self, request: Request) -> Reply | None:
         key, secret = request.headers.get(KEY_HEADER), request.headers.get(SECRET_HEADER)

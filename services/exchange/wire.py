@@ -272,8 +272,12 @@ def with_legs(book: Book, order: Order) -> WireOrder:
 
 def update_out(update: Update) -> bytes:
     """One trade update as the frame that goes to the listener."""
+    return encode({"stream": "trade_updates", "data": update_data(update)})
+
+
+def update_data(update: Update) -> WireUpdate:
     execution = update.execution
-    data = WireUpdate(
+    return WireUpdate(
         event=update.event,
         execution_id=execution.id if execution else None,
         price=figure(execution.price) if execution else None,
@@ -283,7 +287,6 @@ def update_out(update: Update) -> bytes:
         order=order_out(update.order),
         seq=update.seq,
     )
-    return encode({"stream": "trade_updates", "data": data})
 
 
 def position_out(position: Position, book: Book, rules: ExchangeRules) -> WirePosition:

@@ -123,6 +123,9 @@ class ExchangeSettings(ExchangeRules):
     key: SecretStr = SecretStr(DEMO_KEY)
     secret: SecretStr = SecretStr(DEMO_KEY)
     requests_per_minute: Annotated[int, Field(ge=0)] = Field(0, description="0: no limit")
+    faults: Path | None = Field(None, description="fault script, as in services/exchange/faults.py")
+    admin: bool = Field(False, description="the routes /admin/...: faults, halts, splits by hand")
+    json_log: Path | None = Field(None, description="a line for each request, connection and trade update")
 
 
 class LogSettings(Section):

@@ -16,7 +16,7 @@ from msgspec import Struct, field
 from services.market_data import batches
 from services.market_data.checks import Checks, Fault
 from services.market_data.followed import Followed
-from services.market_data.source import Day, Halt, History, Revision, Row, SessionSource
+from services.market_data.source import Day, Halt, History, Revision, Row, SessionSource, last_close, minute_volume
 from shared.contracts.clock import Fed, Tick, TickPhase
 from shared.contracts.journal import DeadLetter
 from shared.contracts.market import Bar
@@ -27,7 +27,6 @@ from shared.domain import calendar
 from shared.domain.calendar import MINUTE, Session
 
 SERVICE: Final = "market_data"
-VOLUME_SESSIONS: Final = 20
 
 
 class MarketData:
@@ -123,7 +122,7 @@ class MarketData:
             return
         opened.loaded.update(new)
         for symbol, known in self._source.histories(opened.session, new).items():
-            opened.checks.expect(symbol, _last_close(known), _minute_volume(known, opened.session))
+            opened.checks.expect(symbol, last_close(known), minute_volume(known, opened.session))
         everything = len(new) == len(universe)
         day = self._source.day(opened.session, None if everything else new)
         out.extend(self._admit(opened, day, tick))
@@ -209,13 +208,3 @@ class _OpenSession(Struct):
     def count(self, what: tuple[str, dt.datetime, Fault]) -> int:
         self.counted[what] += 1
         return self.counted[what]
-
-
-def _last_close(known: History) -> float | None:
-    return known.daily[-1].close if known.daily else None
-
-
-def _minute_volume(known: History, session: Session) -> float | None:
-    """Mean shares of a minute over the last sessions, half days taken as whole ones."""
-    last = known.daily[-VOLUME_SESSIONS:]
-    return sum(bar.volume for bar in last) / len(last) / session.minutes if last else None

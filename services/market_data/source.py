@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Mapping
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from msgspec import Struct
 
 from shared.contracts.market import Bar, DailyBar
 from shared.domain.calendar import Session
+
+USUAL_SESSIONS: Final = 20
 
 
 class Row(NamedTuple):
@@ -70,3 +72,14 @@ class SessionSource(HistorySource, Protocol):
 
     def day(self, session: Session, symbols: Collection[str] | None) -> Day:
         """The session's rows of `symbols`, of all where None."""
+
+
+def last_close(known: History) -> float | None:
+    """Close of the last completed session, dollars."""
+    return known.daily[-1].close if known.daily else None
+
+
+def minute_volume(known: History, session: Session) -> float | None:
+    """Mean shares of a minute of `session` over the last sessions, half days taken as whole ones."""
+    last = known.daily[-USUAL_SESSIONS:]
+    return sum(bar.volume for bar in last) / len(last) / session.minutes if last else None

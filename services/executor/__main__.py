@@ -82,7 +82,7 @@ def broker_of(settings: BrokerSettings) -> AlpacaBroker:
 
 
 def budget_of(settings: BrokerSettings, role: str) -> Budget:
-    return Budget(settings.requests_per_minute, RESERVE[role], time.monotonic())
+    return Budget(settings.request_limit, RESERVE[role], time.monotonic())
 
 
 def new_name(role: str) -> str:

@@ -8,11 +8,9 @@ silent retries, which doubles entries): a failed write raises `BusDown`, and who
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-import msgspec
 import redis
 from msgspec import Struct
 from redis.backoff import NoBackoff
@@ -20,13 +18,11 @@ from redis.retry import Retry
 
 from shared.contracts import streams, wire
 from shared.contracts.message import Message
-from shared.contracts.orders import ClaimReply, ClaimRequest
 from shared.contracts.outgoing import Job, Latest, Outgoing, Reply
 from shared.runtime.settings import BusSettings
 
 BLOCK_MS_MAX: Final = 2_000
 SOCKET_TIMEOUT_S: Final = 6.0
-_REPLY: Final = msgspec.json.Decoder(ClaimReply)
 
 
 class BusDown(Exception):
@@ -207,25 +203,6 @@ class Bus:
                 self.client.delete(self.key(f"replica:{service}:{holder}"))
         except BusDown:
             return
-
-    def ask(self, request: ClaimRequest, deadline_s: float) -> ClaimReply | None:
-        """State's answer to `request`; None where none came within `deadline_s` seconds: then nothing may be sent.
-
-        The request is repeated, with the same id, every second: the same id gets the same answer.
-        """
-        end = time.monotonic() + deadline_s
-        while (left := end - time.monotonic()) > 0:
-            try:
-                self.publish([request])
-                with _Faults():
-                    self.client.blpop([self.key(f"wake:{request.id}")], timeout=min(1.0, left))
-                    body = self.client.get(self.key(f"reply:{request.id}"))
-            except BusDown:
-                time.sleep(min(0.2, left))
-                continue
-            if body is not None:
-                return _REPLY.decode(body)
-        return None
 
     def _entry(self, stream: str, entry_id: bytes | str, fields: Mapping[bytes, bytes]) -> Entry:
         try:

@@ -93,7 +93,9 @@ class BrokerSettings(Section):
     account: str | None = Field(None, description="the broker's account number; must match before live trading")
     url: str | None = Field(None, description="REST address, no slash at the end; none: by kind")
     stream_url: str | None = None
-    requests_per_minute: Annotated[int, Field(ge=10)] = 200
+    requests_per_minute: Annotated[int, Field(ge=10)] | None = Field(
+        None, description="the broker's limit; none: 200, exchange: none to speak of"
+    )
     lease: Annotated[float, Field(gt=0)] = Field(5.0, description="seconds from a granted claim to the request")
     grace: Annotated[float, Field(ge=0)] | None = Field(None, description="seconds of look-ups; none: 60, exchange 2")
 
@@ -107,6 +109,13 @@ class BrokerSettings(Section):
         if self.stream_url:
             return self.stream_url
         return self.rest_address.replace("http", "ws", 1) + "/stream"
+
+    @property
+    def request_limit(self) -> int:
+        """Requests a minute that the broker takes; our own exchange, which may play a day in seconds, takes any."""
+        if self.requests_per_minute is not None:
+            return self.requests_per_minute
+        return 1_000_000 if self.kind == "exchange" else 200
 
     @property
     def grace_s(self) -> float:

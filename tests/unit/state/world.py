@@ -387,11 +387,18 @@ class World:
     """The parts of a conducted day, and the means to kill state anywhere in it."""
 
     def __init__(
-        self, home: Path, rules: Rules = QUICK, symbols: Sequence[str] = ("AAPL",), grace_s: float = 2.0
+        self,
+        home: Path,
+        rules: Rules = QUICK,
+        symbols: Sequence[str] = ("AAPL",),
+        *,
+        conducted: bool = True,
+        live: bool = False,
     ) -> None:
         self.home = home
         self.symbols = tuple(symbols)
-        self.setup = Setup(rules=rules, partitions=PARTITIONS, grace_s=grace_s, lease_s=1.0, conducted=True)
+        self.setup = Setup(rules=rules, partitions=PARTITIONS, grace_s=2.0, lease_s=1.0, conducted=conducted, live=live)
+        self.local: list[Message] = []
         self.bus = ListBus()
         self.broker = Broker()
         self.executor = Executor(self.bus, self.broker)
@@ -424,7 +431,7 @@ class World:
             covered=streams.names(("daily", "bars", "intents"), range(PARTITIONS)),
             free=("claims", "orders", "commands"),
         )
-        pace = ConductedPace(block_ms=0) if self.setup.conducted else FreePace(block_ms=0)
+        pace = (ConductedPace if self.setup.conducted else FreePace)(inlets=[self._take_local], block_ms=0)
         self.batches = pace.batches(self.bus, reads, self.positions)  # type: ignore[arg-type]
 
     def restart(self) -> None:
@@ -434,6 +441,10 @@ class World:
     def _point(self, name: str) -> None:
         if (self.steps, name) == self.kill_at:
             raise Killed(name)
+
+    def _take_local(self) -> list[Message]:
+        taken, self.local = self.local, []
+        return taken
 
     def changed(self) -> bool:
         return False
@@ -500,6 +511,13 @@ class World:
         for _ in range(turns):
             self.turn()
 
+    def second(self, at: dt.datetime, turns: int = 12) -> None:
+        """A tick of the wall clock, and time for what follows from it (free pace)."""
+        self.broker.now = at
+        self.local.append(Tick(id=f"second-{at:%H%M%S}", at=at, session=SESSION, phase=TickPhase.ACT))
+        for _ in range(turns):
+            self.turn()
+
     # A day's script
 
     def open(self) -> None:
@@ -511,23 +529,7 @@ class World:
         self, at: dt.datetime, closes: Mapping[str, float], *decided: Decided, fills: Callable[[], None] = lambda: None
     ) -> None:
         """One minute: its bars, what the broker does in it, what signals decide on it."""
-        for partition in range(PARTITIONS):
-            rows = tuple(
-                Bar(symbol, close, close, close, close, 1000.0)
-                for symbol, close in closes.items()
-                if ids.partition_of(symbol, PARTITIONS) == partition
-            )
-            self.bus.publish(
-                [
-                    Bars(
-                        id=ids.minute_id("bars", partition, at),
-                        at=at,
-                        partition=partition,
-                        minute=at - MINUTE,
-                        rows=rows,
-                    )
-                ]
-            )
+        self.bars(at, closes)
         self.broker.now = at
         fills()
         self.tick(TickPhase.FOLD, at)
@@ -535,6 +537,17 @@ class World:
         self.bus.publish(decided)
         self.bus.publish([nothing_decided(partition, at) for partition in range(PARTITIONS) if partition not in given])
         self.tick(TickPhase.ACT, at)
+
+    def bars(self, at: dt.datetime, closes: Mapping[str, float]) -> None:
+        """The minute that ended at `at`, in every partition."""
+        for partition in range(PARTITIONS):
+            rows = tuple(
+                Bar(symbol, close, close, close, close, 1000.0)
+                for symbol, close in closes.items()
+                if ids.partition_of(symbol, PARTITIONS) == partition
+            )
+            name = ids.minute_id("bars", partition, at)
+            self.bus.publish([Bars(id=name, at=at, partition=partition, minute=at - MINUTE, rows=rows)])
 
     def close(self) -> None:
         self.tick(TickPhase.SETTLE, CLOSE)

@@ -13,6 +13,7 @@ from tests.conformance import (  # noqa: F401 - each adds its cases when it is r
     cases_6_changes,
     cases_7_hours,
     cases_8_streams,
+    cases_9_wire,
 )
 from tests.conformance.case import Case, numbered
 

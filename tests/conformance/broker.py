@@ -10,7 +10,9 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final
 
 import requests
@@ -40,9 +42,11 @@ from services.exchange.exchange import Exchange, new_book
 from services.exchange.faults import Faults
 from services.exchange.hours import NEW_YORK
 from services.exchange.market import History, Market
+from services.exchange.orders import Order
 from services.exchange.refusals import Refusal
 from services.exchange.venue import KeepsNothing, TickClock, Venue
 from services.exchange.web import Access, App, Server
+from services.exchange.words import Event, Side, Status, Tif, Type
 from shared.contracts.exchange_rules import ExchangeRules
 from shared.contracts.market import Bar
 
@@ -58,6 +62,22 @@ REQUEST_OF: Final[Mapping[str, Any]] = {
     "stop": StopOrderRequest,
     "stop_limit": StopLimitOrderRequest,
 }
+
+
+LAST: Final = Order(
+    id="00000000-0000-4000-8000-000000000000",
+    number=0,
+    client_order_id="last",
+    symbol="LAST",
+    side=Side.BUY,
+    type=Type.MARKET,
+    time_in_force=Tif.DAY,
+    qty=Decimal(1),
+    status=Status.NEW,
+    created_at=OPEN,
+    submitted_at=OPEN,
+    updated_at=OPEN,
+)
 
 
 class Said(Struct):
@@ -321,8 +341,8 @@ class OverTheWire(Broker):
         super().__init__()
         self.faults = Faults()
         secret = SecretStr(KEY)
-        self._app = App(self.venue, Access(secret, secret, requests_per_minute), self.faults)
-        self.server = Server(self._app, "127.0.0.1", 0)
+        self.app = App(self.venue, Access(secret, secret, requests_per_minute), self.faults)
+        self.server = Server(self.app, "127.0.0.1", 0)
         self.server.start()
         self.url = f"http://127.0.0.1:{self.server.port}"
         self.client = TradingClient(KEY, KEY, url_override=self.url)
@@ -331,16 +351,19 @@ class OverTheWire(Broker):
             client._session.trust_env = False
             client._retry = 0
             client._session.hooks["response"].append(self._heard)
+        self.opened = ExitStack()
         self._last: requests.Response | None = None
         self._stream: ListeningStream | None = None
 
     def stop(self) -> None:
+        self.opened.close()
         if self._stream is not None:
             self._stream.end()
         self.server.stop()
 
     def begin(self, *, at: datetime = OPEN, history: History | None = None, **rules: Any) -> None:
         self._drain()
+        self.opened.close()
         self.faults.clear()
         if self._stream is None:
             self._stream = ListeningStream(self.server.port, self.seen)
@@ -443,10 +466,19 @@ class OverTheWire(Broker):
             time.sleep(0.002)
         return self.seen
 
+    def drop_stream(self) -> None:
+        """The stream was ended or muted on purpose: the next case gets another one."""
+        assert self._stream is not None
+        self._stream.end()
+        self._stream = None
+
     def _drain(self) -> None:
-        """What the case before still has under way must not arrive in this one; a fault may have swallowed some."""
-        if self._stream is not None and not self.faults:
-            self.events()
+        """What the case before still has under way must not arrive in this one: a last update is sent and awaited."""
+        if self._stream is None:
+            return
+        self.faults.clear()
+        self.venue.do(lambda exchange, now: exchange.book.announce_only(LAST, Event.RESTATED, now))
+        self.events()
 
     def _call(self, call: Callable[[], object]) -> Said:
         self._last = None

@@ -68,8 +68,9 @@ class Conductor:
                     over = self._done.last()
                     if over is None or session.session > over:
                         self._play(session)
-                self._show(self._sessions[-1], None)
-                self._idle()
+                if not self._stop.asked:
+                    self._show(self._sessions[-1], None)
+                    self._idle()
             except NewLife:
                 logger().warning("the bus is a new one; giving the session again from its opening")
             except BusDown as fault:

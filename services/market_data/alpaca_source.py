@@ -97,6 +97,10 @@ class AlpacaSource:
     def so_far(self, session: Session, symbols: Collection[str], until: dt.datetime) -> Sequence[Row]:
         return self._history.so_far(session, symbols, until)
 
+    def last_data(self) -> dt.datetime | None:
+        """When the socket last brought a bar, UTC."""
+        return self._stream.last_data()
+
     def arrivals(self) -> Sequence[Message]:
         """An inlet of the loop: what came in, then the time."""
         taken = self._stream.take()

@@ -33,7 +33,10 @@ def commands(settings: Settings, sessions: Sequence[Summary], url: str) -> tuple
     look = "XRANGE " + shlex.quote(f"{settings.bus.prefix}intents") + " - + COUNT 5"
     socket = url.removeprefix("unix://")
     server = (
-        [typed("execution server"), f"redis-cli -s {shlex.quote(socket)} {look}"]
+        [
+            f"{typed('execution server')}  # keeps the streams up, until Ctrl-C, for:",
+            f"redis-cli -s {shlex.quote(socket)} {look}",
+        ]
         if url.startswith("unix://")
         else [f"redis-cli -u REDIS_URL {look}"]
     )

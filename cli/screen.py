@@ -21,7 +21,8 @@ from cli.picture import Picture
 from cli.show import cell, clock
 from cli.words import ORDER_WORDS, reason_in_words
 from services.state.model import Order
-from shared.contracts.vocabulary import OrderKind, Reason
+from services.state.records import VerdictRow
+from shared.contracts.vocabulary import NOT_A_CONFIRMATION, OrderKind, Reason
 
 ORDERS_SHOWN: Final = 12
 LINE_EVERY: Final = 30
@@ -127,15 +128,14 @@ def why(order: Order, picture: Picture) -> str:
 
 
 def _bar(title: str, progress: Progress | None) -> RenderableType:
-    table = Table.grid(padding=(0, 2))
     if progress is None:
-        table.add_row(Text(title, style="bold"), "starting")
-        return table
-    bar = ProgressBar(total=progress.minutes, completed=max(0, progress.minute), width=40)
-    table.add_row(
-        Text(title, style="bold"), bar, f"{clock(progress.at)} New York, minute {progress.minute}/{progress.minutes}"
+        return Group(Text(title, style="bold"), Text("starting"))
+    line = Table.grid(padding=(0, 2))
+    line.add_row(
+        ProgressBar(total=progress.minutes, completed=max(0, progress.minute), width=40),
+        f"{progress.session} {clock(progress.at)} New York, minute {progress.minute} of {progress.minutes}",
     )
-    return table
+    return Group(Text(title, style="bold"), line)
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -144,7 +144,7 @@ def _table(title: str, *columns: str) -> Table:
 
 def _candidates(picture: Picture) -> RenderableType:
     table = _table("Candidates", "symbol", "pivot", "last close", "verdict", "at")
-    verdicts = picture.last_verdicts()
+    verdicts = picture.last_verdicts() | _breakouts(picture)
     for symbol in sorted({candidate.symbol for candidate in picture.candidates}):
         verdict = verdicts.get(symbol)
         if verdict is None:
@@ -160,6 +160,11 @@ def _candidates(picture: Picture) -> RenderableType:
             clock(verdict.at),
         )
     return table
+
+
+def _breakouts(picture: Picture) -> dict[str, VerdictRow]:
+    """The latest word on each symbol that broke out and held, whatever its later bars were."""
+    return {verdict.symbol: verdict for verdict in picture.verdicts if verdict.reason not in NOT_A_CONFIRMATION}
 
 
 def _positions(picture: Picture) -> RenderableType:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
@@ -13,6 +14,9 @@ import typer
 from msgspec import Struct
 
 NEW_YORK: Final = ZoneInfo("America/New_York")
+WIDE: Final = 240
+"""Columns of a table that is not printed to a terminal: whoever reads it there wants whole names."""
+
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -38,12 +42,12 @@ def print_table(title: str, rows: Sequence[Struct], columns: Mapping[str, str], 
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for field, heading in columns.items():
-        table.add_column(heading, justify="right" if _is_figure(rows, field) else "left", overflow="fold")
+        table.add_column(heading, justify="right" if _is_figure(rows, field) else "left", no_wrap=True)
     for row in rows:
         table.add_row(*(cell(getattr(row, field)) for field in columns))
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
 
 
 def cell(value: object) -> str:
@@ -56,7 +60,7 @@ def cell(value: object) -> str:
         case float() | Decimal():
             return f"{value:,.4f}".rstrip("0").rstrip(".") if value % 1 else f"{value:,.0f}"
         case dt.datetime():
-            return f"{value.astimezone(NEW_YORK):%Y-%m-%d %H:%M:%S}"
+            return f"{value.astimezone(NEW_YORK):%m-%d %H:%M:%S}"
         case _:
             return str(value)
 

@@ -76,13 +76,20 @@ def serve(as_json: bool, seconds: float | None) -> int:
 
 
 def configured(settings: Settings) -> Settings:
-    """The settings, with the session to play filled in where the feed leaves it open. Raises Trouble, BadFile."""
+    """The settings, with what a played market leaves open filled in. Raises Trouble, BadFile or NotASession.
+
+    Without a first session it is the file's first, or the last one completed; without candidates, every symbol.
+    """
     feed = settings.feed
     if isinstance(feed, AlpacaFeed):
         return settings
     first = feed.first or market.first_session(feed, dt.datetime.now(dt.UTC))
-    market.symbols_of(feed, settings, market.sessions_from(first, feed.last or first))
-    return settings_with({"EV2_FEED": compact_json({**feed.model_dump(mode="json"), "first": first})})
+    symbols = market.symbols_of(feed, settings, market.sessions_from(first, feed.last or first))
+    variables = {"EV2_FEED": compact_json({**feed.model_dump(mode="json"), "first": first})}
+    named = settings.candidates
+    if not (named.watchlist or named.watchlist_file or named.scan_file):
+        variables["EV2_CANDIDATES__WATCHLIST"] = compact_json(symbols)
+    return settings_with(variables)
 
 
 def title_of(settings: Settings) -> str:

@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Generic, Self, TypeVar, get_args, get_type_hints
 from uuid import uuid4
@@ -62,6 +63,7 @@ APPLICATION_ID: Final = 0x45563221
 WAITING_S: Final = 5.0
 LOCK_POLL_S: Final = 0.1
 CACHED_STATEMENTS: Final = 256
+ROWS_REMEMBERED: Final = 4096
 
 _OPEN_ACTION: Final = "status IN ('planned', 'claimed', 'sent', 'unresolved')"
 _OPEN_ORDER: Final = "status NOT IN ('filled', 'rejected', 'canceled', 'expired', 'replaced', 'denied', 'absent')"
@@ -116,11 +118,13 @@ class Table(Generic[Row]):
         self.upsert: Final = f"{self.insert} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}"
         self.once: Final = f"{self.insert} ON CONFLICT DO NOTHING"
         self.select: Final = f"SELECT {self.columns} FROM {name} "  # noqa: S608
+        # Planning reads the same rows again and again; a frozen row is made once for as long as its values stand.
+        self.row: Final = lru_cache(maxsize=ROWS_REMEMBERED)(self._row)
 
     def values(self, row: Row) -> list[Any]:
         return [_plain(getattr(row, field)) for field in self._kind.__struct_fields__]
 
-    def row(self, values: Sequence[Any]) -> Row:
+    def _row(self, values: tuple[Any, ...]) -> Row:
         """The struct of one result row."""
         return self._kind(*(), **self._named(values))
 

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
@@ -163,7 +164,6 @@ class Settings(BaseSettings):
         env_nested_delimiter="__",
         extra="forbid",
         frozen=True,
-        nested_model_default_partial_update=True,
     )
 
     home: Path = Path()
@@ -213,7 +213,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return env_settings, init_settings
+        return (init_settings,)  # load_settings reads the environment, and says whose fault a wrong value is
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -230,12 +230,30 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     if "EV2_FEED" in env:
         table.pop("feed", None)  # it is one of several kinds: keys of another kind must not be mixed in
     try:
-        settings = Settings(**table)
+        merged = _merged(table, _from_environment(env))
+        if isinstance(merged.get("feed"), dict):
+            merged["feed"].setdefault("kind", "synthetic")
+        settings = Settings(**merged)
     except ValidationError as fault:
         raise BadSettings(_one_line(fault, path, table)) from None
     except SettingsError as fault:
         raise BadSettings(f"environment: {fault}; complex values are JSON") from None
     return _with_standard_names(settings, env)
+
+
+def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
+    source = EnvSettingsSource(Settings)
+    source.env_vars = {name.lower(): value for name, value in env.items() if name.startswith(PREFIX)}
+    return source()
+
+
+def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Both, table by table; `over` wins key by key."""
+    both = dict(under)
+    for key, value in over.items():
+        below = both.get(key)
+        both[key] = _merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return both
 
 
 def _read(path: Path, *, wanted: bool) -> dict[str, Any]:

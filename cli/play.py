@@ -37,12 +37,16 @@ class Market(Struct, frozen=True, kw_only=True):
 
 
 class Play(Struct, frozen=True, kw_only=True):
-    """Sessions `first` to `last` of a market. bus: names the server it is played on, empty for the home's own."""
+    """Sessions `first` to `last` of a market. bus: names the server it is played on, empty for the home's own.
+
+    installation: prefix of our order ids where it is given (replays), empty where the ledger draws its own.
+    """
 
     market: Market
     first: dt.date
     last: dt.date
     bus: str = ""
+    installation: str = ""
 
 
 class Start(StrEnum):
@@ -64,8 +68,8 @@ def start_of(data: Path, play: Play) -> Start:
     over = _over(data)
     if old == play and (over is None or over < play.last):
         return Start.RESUMED
-    same_place = old.market == play.market and old.bus == play.bus and over == old.last
-    if same_place and calendar.following(old.last).session == play.first:
+    same_place = (old.market, old.bus, old.installation) == (play.market, play.bus, play.installation)
+    if same_place and over == old.last and calendar.following(old.last).session == play.first:
         return Start.NEXT_DAY
     return Start.AFRESH
 

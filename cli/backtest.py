@@ -1,0 +1,99 @@
+"""A backtest: the engine of cli/inprocess over a scratch ledger, which becomes the home's when it is over."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from pathlib import Path
+
+import typer
+
+from cli import market
+from cli.inprocess.engine import Engine
+from cli.options import settings_of_home
+from cli.play import Play, Start, begin, start_of
+from cli.playing import settings_with
+from cli.replay_run import Asked, play_of, show
+from cli.show import compact_json
+from cli.trouble import STOPPED
+from services.conductor.__main__ import Done
+from services.market_data.sources import build_source
+from services.state.__main__ import setup_of
+from services.state.sources import CandidateFiles, HaltFile
+from services.state.store import Store
+from shared.domain.calendar import Session
+from shared.runtime.loop import Stop
+from shared.runtime.settings import RecordedFeed, Settings
+from shared.runtime.supervisor import HomeLock
+
+
+class Stopped(Exception):
+    """Ctrl-C: a backtest does not go on later, it takes seconds."""
+
+
+def run(asked: Asked, as_json: bool) -> int:
+    """Play what was asked for and print its outcome; returns the exit code. The home changes at the end alone."""
+    settings = settings_of_home()
+    play = play_of(asked, settings)
+    settings = settings_with(variables_of(play))
+    stop = Stop().on_signals()
+    lock = HomeLock(settings.data_folder)
+    try:
+        start = start_of(settings.data_folder, play)
+        began = time.monotonic()
+        store = Store.in_memory()
+        play_all(settings, store, market.sessions_from(play.first, play.last), stop)
+        keep(settings, play, store, start)
+        seconds = time.monotonic() - began
+    except Stopped:
+        typer.echo("stopped; nothing was kept", err=True)
+        return STOPPED
+    finally:
+        lock.release()
+    return show(settings, play, seconds, 0, as_json)
+
+
+def variables_of(play: Play) -> dict[str, str]:
+    """The environment in which `play` is played here; what only processes need is left out."""
+    feed = {"kind": "recorded", "bars": play.market.bars, "daily": play.market.daily or None}
+    return {
+        "EV2_FEED": compact_json({**feed, "first": play.first, "last": play.last}),
+        "EV2_CANDIDATES__WATCHLIST": compact_json(play.market.watchlist),
+        "EV2_DATA__GRACE": "0",
+        "EV2_BROKER__KIND": "exchange",
+        "EV2_RUN__PACE": "conducted",
+        "EV2_RUN__SALT": str(play.market.seed),
+        "EV2_RUN__INSTALLATION": play.installation,
+    }
+
+
+def play_all(settings: Settings, store: Store, sessions: list[Session], stop: Stop) -> None:
+    """Every session in turn, into `store`. Raises Stopped."""
+
+    def heed(at: dt.datetime) -> None:
+        if stop.asked:
+            raise Stopped
+
+    with store.transaction():
+        store.set_note("installation", settings.run.installation)
+    assert isinstance(settings.feed, RecordedFeed)
+    setup = setup_of(settings)
+    engine = Engine(
+        settings,
+        setup,
+        build_source(settings.feed, settings.data, settings.regime.symbol),
+        store,
+        HaltFile(settings.home / "halt"),
+        CandidateFiles(settings.home, setup),
+    )
+    for session in sessions:
+        engine.play(session, heed)
+
+
+def keep(settings: Settings, play: Play, store: Store, start: Start) -> None:
+    """Make the scratch ledger the home's, and say of what it is, as a replay over processes would have."""
+    data: Path = settings.data_folder
+    begin(data, play, Start.FIRST if start is Start.FIRST else Start.AFRESH)
+    store.backup(settings.ledger)
+    store.close()
+    Done(data / "conductor.txt").set(play.last)

@@ -1,23 +1,33 @@
 """The exchange's sessions: XNYS holidays, half days and daylight saving, everything in UTC.
 
-exchange_calendars knows them; it brings pandas with it (0.6 s, 50 MB), so it is imported at the first question and
-asked once. Afterwards every answer is a look-up in plain tuples.
+exchange_calendars knows them, but it brings pandas with it: 0.5 s and 46 MB in each of half a dozen processes, measured
+at the first question. So what it says stands in a table (xnys.py), and a test holds the table against the library.
+After an update of the library: `python -m shared.domain.calendar > shared/domain/xnys.py`.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import sys
 import warnings
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
 from shared.contracts.vocabulary import Phase
+from shared.domain import xnys
 
 FIRST_DAY: Final = dt.date(1993, 1, 1)
 LAST_DAY: Final = dt.date(2040, 12, 31)
+NEW_YORK: Final = ZoneInfo("America/New_York")
+OPEN: Final = dt.time(9, 30)
+CLOSE: Final = dt.time(16, 0)
+EARLY_CLOSE: Final = dt.time(13, 0)
+SATURDAY: Final = 5
 FULL_DAY: Final = dt.timedelta(hours=6, minutes=30)
 
 OPEN_NOISE: Final = dt.timedelta(minutes=15)
@@ -139,13 +149,13 @@ def market_minutes_between(earlier: dt.datetime, later: dt.datetime) -> float:
     return total / MINUTE
 
 
-@lru_cache(maxsize=1)
-def _sessions() -> tuple[Session, ...]:
+def library_sessions() -> tuple[Session, ...]:
+    """What exchange_calendars says, for the table and the test that holds it. Slow: see the head of this file."""
     with warnings.catch_warnings():
         # exchange_calendars still calls what pandas 3 deprecates; a program that turns warnings into errors would
         # otherwise have no calendar.
         warnings.simplefilter("ignore")
-        import exchange_calendars  # slow: see the head of this file
+        import exchange_calendars
 
         schedule = exchange_calendars.get_calendar("XNYS", start=FIRST_DAY, end=LAST_DAY).schedule
         days = [midnight.date() for midnight in schedule.index]
@@ -155,6 +165,49 @@ def _sessions() -> tuple[Session, ...]:
         Session(day, opening, close, close - opening < FULL_DAY)
         for day, opening, close in zip(days, opens, closes, strict=True)
     )
+
+
+@lru_cache(maxsize=1)
+def _sessions() -> tuple[Session, ...]:
+    """Every weekday that the table does not close."""
+    found: list[Session] = []
+    for year, (closed, early) in _years().items():
+        day = dt.date(year, 1, 1)
+        while day.year == year:
+            if day.weekday() < SATURDAY and day not in closed:
+                close = EARLY_CLOSE if day in early else CLOSE
+                opens_at, closes_at = (
+                    dt.datetime.combine(day, clock, NEW_YORK).astimezone(dt.UTC) for clock in (OPEN, close)
+                )
+                found.append(Session(day, opens_at, closes_at, day in early))
+            day += dt.timedelta(days=1)
+    return tuple(found)
+
+
+def _years() -> dict[int, tuple[frozenset[dt.date], frozenset[dt.date]]]:
+    """The table: closed weekdays and early closes of each year."""
+    found = {}
+    for line in xnys.DAYS.split("\n"):
+        if line:
+            year, rest = int(line[:4]), line[5:].split("|")
+            closed, early = (
+                frozenset(dt.date(year, int(day[:2]), int(day[2:])) for day in part.split()) for part in rest
+            )
+            found[year] = (closed, early)
+    return found
+
+
+def table_of(days: Sequence[Session]) -> str:
+    """The table that says `days`: a line a year, closed weekdays as month and day, `|`, early closes."""
+    lines = []
+    for year in range(days[0].session.year, days[-1].session.year + 1):
+        of_year = [day for day in days if day.session.year == year]
+        open_days = {day.session for day in of_year}
+        weekdays = (dt.date(year, 1, 1) + dt.timedelta(days=number) for number in range(366))
+        closed = [day for day in weekdays if day.year == year and day.weekday() < SATURDAY and day not in open_days]
+        early = [day.session for day in of_year if day.early]
+        lines.append(f"{year} {' '.join(f'{day:%m%d}' for day in closed)} | {' '.join(f'{day:%m%d}' for day in early)}")
+    return "\n".join(lines)
 
 
 @lru_cache(maxsize=1)
@@ -170,3 +223,19 @@ def _openings() -> tuple[dt.datetime, ...]:
 def _require_zone(instant: dt.datetime) -> None:
     if instant.tzinfo is None:
         raise ValueError(f"{instant.isoformat()} has no time zone")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f'''"""Made by `python -m shared.domain.calendar` out of exchange_calendars: not to be edited.
+
+A line a year: the weekdays on which the exchange is closed, as month and day, and those on which it closes at 13:00.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+DAYS: Final = """
+{table_of(library_sessions())}
+"""
+''')

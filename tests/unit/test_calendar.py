@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.contracts.vocabulary import Phase
-from shared.domain import calendar
+from shared.domain import calendar, xnys
 
 REFERENCE = Path(__file__).resolve().parents[3] / "shared" / "market" / "nyse_calendar.json"
 NEW_YORK = ZoneInfo("America/New_York")
@@ -189,7 +189,17 @@ def test_a_time_without_a_zone_is_refused() -> None:
             ask()
 
 
-def test_importing_the_calendar_does_not_import_pandas() -> None:
-    program = "import sys, shared.domain.calendar; print('pandas' in sys.modules, 'exchange_calendars' in sys.modules)"
+def test_the_table_says_what_the_library_says() -> None:
+    """If it no longer does: `python -m shared.domain.calendar > shared/domain/xnys.py`."""
+    library = calendar.library_sessions()
+    assert calendar.sessions(calendar.FIRST_DAY, calendar.LAST_DAY) == list(library)
+    assert calendar.table_of(library) == xnys.DAYS.strip()
+
+
+def test_asking_the_calendar_does_not_import_pandas() -> None:
+    program = (
+        "import datetime, sys; from shared.domain import calendar; calendar.session(datetime.date(2026, 1, 9));"
+        "print('pandas' in sys.modules, 'exchange_calendars' in sys.modules)"
+    )
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert answer.stdout.split() == ["False", "False"]

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from services.market_data import synthetic_events as happens
 from services.market_data import synthetic_figures as fig
@@ -21,12 +22,15 @@ from services.market_data import synthetic_minutes as minutes
 from services.market_data.synthetic_days import DayPlan, Days, Floats
 from services.market_data.synthetic_events import Breakouts, Events, Pairs
 from services.market_data.synthetic_minutes import Draws, Factor, Truths
+from shared.contracts.market import DailyBar
 from shared.domain import calendar
 from shared.domain.calendar import Session
 
 PAUSE: Final = "LUDP"
 NEWS: Final = "T1"
 MARKET: Final = "MWC1"
+DAYS_AT_ONCE: Final = 128
+"""Enough for whole columns to be fast, few enough to need little memory."""
 
 
 class MadeDay(Struct):
@@ -45,6 +49,13 @@ class MadeDay(Struct):
     present: Truths
     chances: Floats
     halts: list[tuple[str, int, int]]
+
+
+class PastDay(Struct, frozen=True):
+    """What is kept of a session that is history. daily: None where nothing traded. volume: shares by minute."""
+
+    daily: DailyBar | None
+    volume: NDArray[np.int32]
 
 
 class _Batch(Struct):
@@ -85,19 +96,27 @@ class Market:
         self._breakouts = breakouts
         self._events = events
         self._made: dict[tuple[str, dt.date], MadeDay] = {}
+        self._past: dict[tuple[str, dt.date], PastDay] = {}
         self._base_highs: dict[tuple[str, dt.date], float] = {}
         self._index_returns: dict[dt.date, tuple[Floats, Floats]] = {}
         self._market_halts: dict[dt.date, Pairs] = {}
         self._outages: dict[dt.date, range] = {}
 
     def made(self, symbol: str, days: Sequence[Session]) -> list[MadeDay]:
-        """The sessions of `symbol`, made now where they were not before."""
-        new = [day for day in days if (symbol, day.session) not in self._made]
-        if new:
-            self._make(symbol, new)
+        """The sessions of `symbol` minute by minute, made now where they were not before."""
+        self._make(symbol, [day for day in days if (symbol, day.session) not in self._made], whole=True)
         return [self._made[symbol, day.session] for day in days]
 
-    def _make(self, symbol: str, new: Sequence[Session]) -> None:
+    def past(self, symbol: str, days: Sequence[Session]) -> list[PastDay]:
+        """The sessions of `symbol` as history knows them: the same days, a twentieth of the memory."""
+        self._make(symbol, [day for day in days if (symbol, day.session) not in self._past], whole=False)
+        return [self._past[symbol, day.session] for day in days]
+
+    def _make(self, symbol: str, days: Sequence[Session], *, whole: bool) -> None:
+        for first in range(0, len(days), DAYS_AT_ONCE):
+            self._make_some(symbol, days[first : first + DAYS_AT_ONCE], whole=whole)
+
+    def _make_some(self, symbol: str, new: Sequence[Session], *, whole: bool) -> None:
         scripted = {day.session for day in new if self._may_break_out(symbol, day)}
         wanted = {day.session: day for day in new}
         for day in new:
@@ -112,7 +131,11 @@ class Market:
             self._base_highs[symbol, plan.session.session] = float(np.exp(high[:length, place].max()))
         if self._break_out(batch, scripted):
             high, low = batch.extremes()
-        self._keep(batch, {day.session for day in new}, high, low)
+        for made in self._finished(batch, {day.session for day in new}, high, low):
+            key = (symbol, made.session.session)
+            self._past[key] = _as_history(made)
+            if whole:
+                self._made[key] = made
 
     def _batch(self, symbol: str, days: list[Session]) -> _Batch:
         plans = [self._days.plan(symbol, day.session) for day in days]
@@ -196,7 +219,7 @@ class Market:
         earlier = _sessions_before(day, fig.LEVEL_SESSIONS)
         return happens.swing_high([round(self._base_highs[symbol, before.session], 2) for before in earlier])
 
-    def _keep(self, batch: _Batch, wanted: set[dt.date], high: Floats, low: Floats) -> None:
+    def _finished(self, batch: _Batch, wanted: set[dt.date], high: Floats, low: Floats) -> Iterator[MadeDay]:
         noise = fig.QUOTE_NOISE * batch.returns.sigmas
         open_ = np.exp(batch.starts + noise * batch.draws.normals[4])
         close = np.exp(batch.path + noise * batch.draws.normals[5])
@@ -221,7 +244,7 @@ class Market:
                 )
                 if self._events.flat_halts:
                     _flatten_halts(made)
-                self._made[batch.symbol, plan.session.session] = made
+                yield made
 
     def _present(self, batch: _Batch, volume: Floats) -> Truths:
         """Where there is a bar: in the session, not halted, not lost by the vendor, and traded at all."""
@@ -240,6 +263,22 @@ class Market:
         if day.session not in self._outages:
             self._outages[day.session] = self._days.outage(day)
         return self._outages[day.session]
+
+
+def _as_history(made: MadeDay) -> PastDay:
+    """The day as its true bars add up."""
+    traded = np.nonzero(made.present)[0]
+    daily = None
+    if len(traded):
+        daily = DailyBar(
+            made.session.session,
+            float(made.open[traded[0]]),
+            float(made.high[traded].max()),
+            float(made.low[traded].min()),
+            float(made.close[traded[-1]]),
+            float(np.cumsum(made.volume)[-1]),
+        )
+    return PastDay(daily, made.volume.astype(np.int32))
 
 
 def _flatten_halts(made: MadeDay) -> None:

@@ -17,8 +17,8 @@ from services.market_data import daily_bars
 from services.market_data import synthetic_figures as fig
 from services.market_data.source import Day, Halt, History, Revision, Row
 from services.market_data.synthetic_events import Breakouts, Events
-from services.market_data.synthetic_market import MadeDay, Market
-from shared.contracts.market import Bar, DailyBar
+from services.market_data.synthetic_market import MadeDay, Market, PastDay
+from shared.contracts.market import Bar
 from shared.domain import calendar
 from shared.domain.calendar import MINUTE, Session
 
@@ -77,10 +77,10 @@ class SyntheticSource:
         days = calendar.sessions(first, session.session - dt.timedelta(days=1))
         found: dict[str, History] = {}
         for symbol in sorted(self._universe & set(symbols)):
-            made = self._market.made(symbol, days)
-            profile = made[-daily_bars.PROFILE_SESSIONS :]
+            past = self._market.past(symbol, days)
+            profile = past[-daily_bars.PROFILE_SESSIONS :]
             found[symbol] = History(
-                tuple(bar for day in made if (bar := _daily(day)) is not None),
+                tuple(day.daily for day in past if day.daily is not None),
                 _mean_cumulative(profile, session.minutes),
                 len(profile),
             )
@@ -139,22 +139,7 @@ def write_files(source: SyntheticSource, sessions: Sequence[Session], folder: Pa
     return written
 
 
-def _daily(made: MadeDay) -> DailyBar | None:
-    """The day as its true bars add up; None where nothing traded."""
-    traded = np.nonzero(made.present)[0]
-    if len(traded) == 0:
-        return None
-    return DailyBar(
-        made.session.session,
-        float(made.open[traded[0]]),
-        float(made.high[traded].max()),
-        float(made.low[traded].min()),
-        float(made.close[traded[-1]]),
-        float(np.cumsum(made.volume)[-1]),
-    )
-
-
-def _mean_cumulative(days: Sequence[MadeDay], length: int) -> tuple[float, ...]:
+def _mean_cumulative(days: Sequence[PastDay], length: int) -> tuple[float, ...]:
     total = np.zeros(fig.MINUTES)
     for day in days:
         total = total + day.volume

@@ -19,9 +19,10 @@ from cli.trouble import STOPPED
 from services.conductor.__main__ import Done
 from services.market_data.sources import build_source
 from services.state.__main__ import setup_of
-from services.state.sources import CandidateFiles, HaltFile
+from services.state.sources import CandidateFiles
 from services.state.store import Store
 from shared.domain.calendar import Session
+from shared.runtime.halt import HaltFile
 from shared.runtime.loop import Stop
 from shared.runtime.settings import RecordedFeed, Settings
 from shared.runtime.supervisor import HomeLock
@@ -83,7 +84,7 @@ def play_all(settings: Settings, store: Store, sessions: list[Session], stop: St
         setup,
         build_source(settings.feed, settings.data, settings.regime.symbol),
         store,
-        HaltFile(settings.home / "halt"),
+        HaltFile(settings.halt_file),
         CandidateFiles(settings.home, setup),
     )
     for session in sessions:

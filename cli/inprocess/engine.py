@@ -31,7 +31,6 @@ from services.signals.service import Signals
 from services.state.pace import Lists
 from services.state.service import BusLife, State
 from services.state.setup import Setup
-from services.state.sources import HaltFile
 from services.state.store import Store
 from shared.contracts import streams
 from shared.contracts.clock import Tick, TickPhase
@@ -40,6 +39,7 @@ from shared.contracts.message import Message
 from shared.contracts.outgoing import Outgoing
 from shared.domain.calendar import Session
 from shared.runtime.bus import Entry
+from shared.runtime.halt import HaltFile
 from shared.runtime.loop import Plain, Steps
 from shared.runtime.settings import Settings
 

@@ -9,12 +9,13 @@ from typing import Final
 
 from services.state.service import BusLife, State
 from services.state.setup import Setup
-from services.state.sources import CandidateFiles, HaltFile
+from services.state.sources import CandidateFiles
 from services.state.store import Fenced, LedgerRefused, Store
 from shared.contracts import streams
 from shared.contracts.clock import Tick, TickPhase
 from shared.contracts.message import Message
 from shared.runtime import settings as configuration
+from shared.runtime.halt import HaltFile
 from shared.runtime.logs import configure_logs, logger
 from shared.runtime.loop import ConductedPace, FreePace, Pace, Reads, Stop, run
 from shared.runtime.process import connect, refuse, start
@@ -72,7 +73,7 @@ class Parts:
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
         self._setup = setup_of(settings)
-        self._halt = HaltFile(settings.home / "halt")
+        self._halt = HaltFile(settings.halt_file)
         self._files = CandidateFiles(settings.home, self._setup)
 
     def build(self) -> State:

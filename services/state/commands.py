@@ -13,7 +13,6 @@ from msgspec.structs import replace
 from services.state import account_stop, actions, judging
 from services.state.model import ExitRow, IntentStatus, Position
 from services.state.setup import Setup
-from services.state.sources import HaltFile
 from services.state.unit import Unit
 from services.state.views import level_text
 from shared.contracts.commands import (
@@ -34,6 +33,7 @@ from shared.contracts.commands import (
 from shared.contracts.ids import is_symbol
 from shared.contracts.money import round_down
 from shared.contracts.vocabulary import HaltLevel, OrderKind, StopMode, TrimState
+from shared.runtime.halt import HaltFile
 
 DONE: Final = "command_done"
 REFUSED: Final = "command_refused"

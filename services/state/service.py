@@ -20,7 +20,6 @@ from services.state.pace import Conducted, Free, Lists, Pace
 from services.state.records import ActionRow
 from services.state.session_rules import may_still_be_sent
 from services.state.setup import Setup
-from services.state.sources import HaltFile
 from services.state.store import LedgerFull, Store
 from services.state.unit import Unit
 from shared.contracts import streams
@@ -34,6 +33,7 @@ from shared.contracts.outgoing import Outgoing
 from shared.contracts.vocabulary import ActionKind, OrderKind
 from shared.runtime.bus import Entry
 from shared.runtime.crash import crash_here
+from shared.runtime.halt import HaltFile
 from shared.runtime.logs import about, logger
 from shared.runtime.loop import dead_letter
 

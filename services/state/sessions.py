@@ -16,6 +16,7 @@ from shared.contracts.market import SessionOpened
 
 SEEN_KEPT: Final = dt.timedelta(days=14)
 """Message ids are kept this long, above the age of anything that a stream still holds."""
+_CLOSED: Final = "closed_session"
 
 
 def begun(unit: Unit, opened: SessionOpened | None) -> bool:
@@ -72,8 +73,22 @@ def expire_candidates(unit: Unit) -> None:
 
 
 def close(unit: Unit) -> None:
-    """The session is over: arming ends with it."""
+    """The session is over, which is said once: arming ends with it."""
     account = unit.store.account()
     if account.armed:
-        unit.store.put_account(replace(account, armed=False))
+        account = replace(account, armed=False)
+        unit.store.put_account(account)
         unit.journal("disarmed", "arming ends with the session")
+    if account.session is None or unit.store.note(_CLOSED) == str(account.session):
+        return
+    unit.store.set_note(_CLOSED, str(account.session))
+    gained = account.equity - account.opening_equity
+    unit.journal(
+        "session_closed",
+        f"session {account.session} is over: equity {account.equity:,.2f}, {gained:+,.2f} since its opening",
+        figures={
+            "equity": float(account.equity),
+            "opening_equity": float(account.opening_equity),
+            "held": len(unit.store.list_positions()),
+        },
+    )

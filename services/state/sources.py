@@ -1,42 +1,14 @@
-"""The files that state reads and writes besides its ledger: the halt level, and the lists of candidates."""
+"""The files that state reads besides its ledger and the halt level: the lists of candidates."""
 
 from __future__ import annotations
 
 import datetime as dt
-import os
 from pathlib import Path
 
 from services.state.candidates import MAX_BYTES, FileRefused, Listing, parse_scan, parse_symbols, parse_watchlist
 from services.state.ingest import Source, take
 from services.state.setup import Setup
 from services.state.unit import Unit
-from shared.contracts.vocabulary import HaltLevel
-
-
-class HaltFile:
-    """The halt level as one word in a file of the home folder, so that it holds with state or the bus dead."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def read(self) -> HaltLevel | None:
-        """The level that stands there; None where there is no file. One that cannot be read means `halt`."""
-        try:
-            return HaltLevel(self._path.read_text(encoding="ascii").strip())
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError):
-            return HaltLevel.HALT
-
-    def write(self, level: HaltLevel) -> None:
-        """Set the level, durably. Raises OSError where the folder cannot be written."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = self._path.with_name(self._path.name + ".new")
-        with fresh.open("w", encoding="ascii") as file:
-            file.write(f"{level.value}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._path)
 
 
 class CandidateFiles:

@@ -10,7 +10,7 @@ import difflib
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
-from datetime import date
+from datetime import date, time
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -147,6 +147,37 @@ class MetricsSettings(Section):
     port: Annotated[int, Field(ge=1, le=65535)] | None = Field(None, description="none: off")
 
 
+class AlertSettings(Section):
+    """Where alerts go: any addresses of apprise (`slack://...`, `mailto://...`), by the least level sent there.
+
+    They hold secrets, so they are masked everywhere. info: fills and refusals of the broker too, and the daily summary.
+    """
+
+    info: tuple[SecretStr, ...] = Field((), description="addresses that get everything")
+    warning: tuple[SecretStr, ...] = Field((), description="addresses that get warnings and critical alerts")
+    critical: tuple[SecretStr, ...] = Field((), description="addresses that get critical alerts alone")
+    repeat_after: Annotated[float, Field(ge=0)] = Field(900, description="seconds until the same alert is sent again")
+    pause: Annotated[float, Field(ge=0)] = Field(5, description="seconds between two messages to one address")
+    timeout: Annotated[float, Field(gt=0, le=120)] = Field(
+        15, description="seconds after which an address hangs"
+    )
+    quiet_from: time | None = Field(None, description="New York; from then on only critical alerts are sent")
+    quiet_until: time | None = Field(None, description="New York; what was held back is sent then")
+    summary: bool = Field(True, description="a summary at the session's end")
+    heartbeat: SecretStr | None = Field(None, description="address that is asked (GET) as long as the engine lives")
+    heartbeat_every: Annotated[float, Field(ge=1)] = Field(60, description="seconds")
+
+
+class PageSettings(Section):
+    """The page. Whoever has the token may halt and sell, so it is for this machine alone unless told otherwise."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    token: SecretStr | None = Field(None, description="log-in; none: drawn once, in `data/page_token`")
+    https: bool = Field(False, description="it stands behind HTTPS: cookies go over that alone")
+    origins: tuple[str, ...] = Field((), description="addresses, such as https://desk.example, of a proxy before it")
+
+
 class RunSettings(Section):
     pace: Pace = Pace.FREE
     speed: Annotated[float, Field(ge=0)] = Field(0, description="market seconds a second, conducted; 0: full speed")
@@ -174,6 +205,8 @@ class Settings(BaseSettings):
     exchange: ExchangeSettings = ExchangeSettings()
     logs: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
+    alerts: AlertSettings = AlertSettings()
+    page: PageSettings = PageSettings()
     run: RunSettings = RunSettings()
 
     candidates: trading.CandidateRules = trading.CandidateRules()
@@ -203,6 +236,11 @@ class Settings(BaseSettings):
     @property
     def ledger(self) -> Path:
         return self.data_folder / "execution_v2.sqlite"
+
+    @property
+    def halt_file(self) -> Path:
+        """In the one folder that may be written, so that a container can halt."""
+        return self.data_folder / "halt"
 
     @classmethod
     def settings_customise_sources(
@@ -314,7 +352,7 @@ def _known_keys(steps: list[str], table: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _with_standard_names(settings: Settings, env: Mapping[str, str]) -> Settings:
-    """Alpaca's own variable names serve for keys, and EV2_REDIS_URL for the bus, where ours are not set."""
+    """Alpaca's own variable names serve for keys, EV2_REDIS_URL and EV2_PAGE_TOKEN where ours are not set."""
     update: dict[str, Any] = {}
     key, secret = env.get("APCA_API_KEY_ID"), env.get("APCA_API_SECRET_KEY")
     if key and secret:
@@ -325,4 +363,6 @@ def _with_standard_names(settings: Settings, env: Mapping[str, str]) -> Settings
             update["feed"] = settings.feed.model_copy(update=keys)
     if env.get("EV2_REDIS_URL") and settings.bus.url is None:
         update["bus"] = settings.bus.model_copy(update={"url": env["EV2_REDIS_URL"]})
+    if env.get("EV2_PAGE_TOKEN") and settings.page.token is None:
+        update["page"] = settings.page.model_copy(update={"token": SecretStr(env["EV2_PAGE_TOKEN"])})
     return settings.model_copy(update=update) if update else settings

@@ -20,11 +20,12 @@ from cli.picture import Picture, picture
 from services.market_data.sources import build_source
 from services.state.__main__ import setup_of
 from services.state.digest import digest
-from services.state.sources import CandidateFiles, HaltFile
+from services.state.sources import CandidateFiles
 from services.state.store import Store
 from shared.domain import calendar
 from shared.runtime.bus import Bus, BusDown, connect_redis
 from shared.runtime.embedded import embedded_url
+from shared.runtime.halt import HaltFile
 from shared.runtime.settings import AlpacaFeed, BusSettings, load_settings
 
 INSTALLATION: Final = "test"

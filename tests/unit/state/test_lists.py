@@ -15,12 +15,13 @@ from msgspec.structs import replace
 from services.state import sessions
 from services.state.model import Candidate
 from services.state.setup import Setup
-from services.state.sources import CandidateFiles, HaltFile
+from services.state.sources import CandidateFiles
 from services.state.store import Store
 from services.state.unit import Unit
 from shared.contracts.journal import Alert
 from shared.contracts.rules import CandidateRules, Rules
 from shared.contracts.vocabulary import HaltLevel
+from shared.runtime.halt import HaltFile
 from tests.unit.state.world import CLOSE, MINUTE, OPEN, opened
 
 HEADER = "Symbol,Entry_Level,Stop_Loss,Target_R2,Entry_DistPct,Price\n"

@@ -18,7 +18,6 @@ import msgspec
 from services.state.model import Candidate
 from services.state.service import BusLife, State
 from services.state.setup import Setup
-from services.state.sources import HaltFile
 from services.state.store import Store
 from services.state.unit import Unit
 from shared.contracts import ids, streams
@@ -42,6 +41,7 @@ from shared.contracts.outgoing import Job, Latest, Outgoing, Reply
 from shared.contracts.rules import EntryRules, Rules
 from shared.contracts.vocabulary import ActionKind, Outcome
 from shared.runtime.bus import Entry
+from shared.runtime.halt import HaltFile
 from shared.runtime.loop import ConductedPace, FreePace, Reads, place
 
 SESSION = dt.date(2026, 1, 9)

@@ -43,14 +43,14 @@ def build_venue(settings: Settings, path: Path) -> tuple[Venue, BookFile]:
     file = BookFile(path)
     is_conducted = settings.run.pace is Pace.CONDUCTED
     clock: Clock = TickClock(read_progress(file.note(PROGRESS), "").at) if is_conducted else WallClock()
-    book = file.load() or _first_book(settings, clock, file)
+    book = file.load() or first_book(settings.exchange, settings.run.salt, clock, file)
     return Venue(Exchange(book, settings.exchange), Market(), clock, file), file
 
 
-def _first_book(settings: Settings, clock: Clock, file: BookFile) -> Book:
-    """Its ids are functions of the salt: given in a replay, drawn once where none is."""
-    book = new_book(settings.exchange, settings.run.salt or secrets.token_hex(8), clock.now())
-    file.keep(book.take_changes(), Exchange(book, settings.exchange), {})
+def first_book(rules: ExchangeSettings, salt: str, clock: Clock, file: BookFile) -> Book:
+    """A new account. Its ids are functions of the salt: given in a replay, drawn once where none is."""
+    book = new_book(rules, salt or secrets.token_hex(8), clock.now())
+    file.keep(book.take_changes(), Exchange(book, rules), {})
     return book
 
 

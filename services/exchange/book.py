@@ -221,6 +221,10 @@ class Book:
             self._prices[symbol] = Price(price, None if known is None else known.before)
             self._changes.prices.add(symbol)
 
+    def know_close(self, symbol: str, close: float) -> None:
+        self._prices[symbol] = Price(close, close)
+        self._changes.prices.add(symbol)
+
     def end_day(self, closed_at: dt.datetime, equity: Decimal) -> None:
         """The last prices and the equity become those of the session before."""
         day = (closed_at, equity)

@@ -144,7 +144,7 @@ class Exchange:
     def know_close(self, symbol: str, close: float) -> None:
         """The last close of a symbol that has not traded yet: what a stop is compared with before the first bar."""
         if self.book.price(symbol) is None:
-            self.book.set_price(symbol, close)
+            self.book.know_close(symbol, close)
 
     def halt(self, symbol: str, *, halted: bool) -> None:
         """Trading in `symbol` stops or goes on; its orders stay where they are."""

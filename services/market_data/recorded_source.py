@@ -19,7 +19,7 @@ from shared.domain.calendar import MINUTE, Session
 
 NEW_YORK: Final = ZoneInfo("America/New_York")
 SAMPLE_ROWS: Final = 5_000
-SESSIONS_AT_ONCE: Final = 40
+SESSIONS_AT_ONCE: Final = 20
 DAILY_REACH: Final = dt.timedelta(days=daily_bars.HISTORY_SESSIONS * 2)
 
 

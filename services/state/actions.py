@@ -18,7 +18,7 @@ from services.state.records import ActionRow, ActionStatus
 from services.state.unit import Unit
 from shared.contracts.orders import Action, OrderTerms
 from shared.contracts.vocabulary import ActionKind, OrderKind, Queue, Status
-from shared.domain.order_life import Event, step
+from shared.domain.order_life import IN_TRANSIT, Event, step
 
 RETRY_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds before an attempt that nobody claimed, or that never left the machine, is followed by the next."""
@@ -26,6 +26,8 @@ LOOK_UP_S: Final = (0.0, 0.25, 0.5, 1.0, 2.0)
 """Seconds before an unresolved order is looked up, by the number of look-ups before; the last one repeats."""
 SETTLE_S: Final = 5.0
 """Seconds within which a cancel or replace that the broker took should show; then the order is read."""
+GIVEN_UP_S: Final = 3 * SETTLE_S
+"""Then, read several times and still as it was, it had no effect and is asked for anew."""
 LEASE_SLACK_S: Final = 0.5
 MISSES: Final = 3
 """Snapshots that must not show an order before it counts as absent; and the grace time must be over."""
@@ -223,6 +225,16 @@ class Waits:
         self._asked.add(key)
         return self._monotonic() - self._since.setdefault(key, self._monotonic()) >= after_s
 
+    def again(self, key: str, every_s: float, *, at_once: bool = False) -> bool:
+        """Whether it is time for `key`: every `every_s` seconds for as long as it is asked about without a break."""
+        if at_once and key not in self._since:
+            self.over(key, every_s)
+            return True
+        if not self.over(key, every_s):
+            return False
+        self._since[key] = self._monotonic()
+        return True
+
     def next_round(self) -> None:
         """Forget what was not asked about in this round."""
         for key in self._since.keys() - self._asked:
@@ -242,8 +254,10 @@ def overdue(unit: Unit, waits: Waits, lease_s: float, grace_s: float) -> None:
                 if waits.over(key, lease_s + LEASE_SLACK_S):
                     _lease_over(unit, action)
             case ActionStatus.SENT:
-                if waits.over(key, SETTLE_S):
+                if waits.again(f"{key} read", SETTLE_S):
                     unit.want_reconciliation(f"{action.id} was taken by the broker and does not show")
+                if waits.over(key, GIVEN_UP_S):
+                    _without_effect(unit, action)
             case ActionStatus.UNRESOLVED:
                 grace_over = waits.over(f"{action.id} grace", grace_s)
                 if action.misses >= MISSES and grace_over:
@@ -260,6 +274,20 @@ def _lease_over(unit: Unit, action: ActionRow) -> None:
     lost = unit.store.action(action.id)
     assert lost is not None
     again(unit, lost, lost.reason)
+
+
+def _without_effect(unit: Unit, action: ActionRow) -> None:
+    """The broker took it and did nothing. While it says that it is about to, it is waited for."""
+    target = unit.store.order(action.target)
+    if target is None or target.broker_status in IN_TRANSIT:
+        return
+    end(unit, action, ActionStatus.REFUSED, "taken by the broker, without any effect")
+    unit.alert(
+        "warning",
+        f"without-effect-{action.id}",
+        f"{action.id}: the broker took it and {action.target} is as before; asked for again",
+        symbol=action.symbol,
+    )
 
 
 def _absent(unit: Unit, action: ActionRow) -> None:

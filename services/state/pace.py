@@ -83,7 +83,7 @@ class Free:
         mark(unit, judging, self._setup)
         if snapshots.reconciled(unit):
             working.admit_due(unit, judging, self._setup)
-        if numbers.outstanding(unit) and self._since.over("events", GAP_S):
+        if numbers.outstanding(unit) and self._since.again("events", GAP_S):
             unit.want_reconciliation("trade updates are missing")
         for symbol in sorted(unit.touched & set(active_symbols(unit))):
             working.work(unit, judging, self._setup, symbol)
@@ -159,7 +159,7 @@ class Conducted:
     def _all_folded(self, unit: Unit) -> bool:
         """Whether everything the broker is known to have said is in the ledger, and the two were compared."""
         if numbers.outstanding(unit):
-            if self._since.over("events", GAP_S):
+            if self._since.again("events", GAP_S):
                 unit.want_reconciliation("trade updates are missing")
             return False
         if not snapshots.reconciled(unit):
@@ -192,7 +192,8 @@ class Conducted:
         if not sessions.begun(unit, opened):
             sessions.roll(unit, opened)
         if _opening_equity_missing(unit, opened):
-            actions.reconcile(unit, "session opening")
+            if self._since.again("opening", GAP_S, at_once=True):
+                actions.reconcile(unit, "session opening")
             return False
         self._lists.ingest(unit)
         return True

@@ -13,7 +13,7 @@ from shared.contracts.clock import Tick, TickPhase
 from shared.contracts.decisions import StopIntent
 from shared.contracts.journal import Alert
 from shared.contracts.market import Bar, Bars
-from shared.contracts.orders import Action, BrokerSnapshot, ClaimRequest
+from shared.contracts.orders import Action, BrokerOrder, BrokerSnapshot, ClaimRequest
 from shared.contracts.vocabulary import HaltLevel, Outcome, Status
 from tests.unit.state.day import ENTRY, LEG, buy, confirmed, mark, of
 from tests.unit.state.world import MINUTE, OPEN, PARTITIONS, SESSION, ListBus, World, dump, nothing_decided
@@ -264,3 +264,24 @@ def test_an_action_that_is_over_grants_nothing(world: World) -> None:
 
 def alerts(bus: ListBus) -> list[Alert]:
     return [message for message in bus.said(Alert) if isinstance(message, Alert)]
+
+
+def test_a_cancel_that_the_broker_takes_without_any_effect_is_asked_for_again(world: World) -> None:
+    confirm(world)
+    cancel = world.broker._cancel
+    ignored: list[str] = []
+
+    def lazily(action: Action) -> tuple[Outcome, BrokerOrder | None, str]:
+        if not ignored:
+            ignored.append(action.id)
+            return Outcome.DONE, world.broker.shown(world.broker.named(ENTRY)), ""
+        return cancel(action)
+
+    world.broker._cancel = lazily  # type: ignore[method-assign]
+    world.halt.write(HaltLevel.HALT)
+    started = world.monotonic
+    world.minute(AT + MINUTE, {"AAPL": 100.0})
+    world.minute(AT + 2 * MINUTE, {"AAPL": 100.0})
+    assert world.monotonic - started >= 15
+    assert len(world.bus.said(BrokerSnapshot)) <= 6, "read now and then, not all the time"
+    assert status(world) is Status.CANCELED

@@ -21,7 +21,7 @@ from services.market_data.arrivals import BarArrived, Beat, FeedDown, FeedSaid, 
 from services.market_data.checks import Checks, Fault
 from services.market_data.followed import Followed
 from services.market_data.source import Halt, History, Row, last_close, minute_volume
-from shared.contracts.journal import Alert, DeadLetter
+from shared.contracts.journal import Alert
 from shared.contracts.market import Bar
 from shared.contracts.message import Message
 from shared.contracts.outgoing import Latest, Outgoing
@@ -57,6 +57,7 @@ class LiveMarketData:
         self._now: dt.datetime | None = None
         self._caught_up = False
         self._quiet = True
+        self._outside_told: set[tuple[str, dt.date]] = set()
         self.quarantined: Counter[Fault] = Counter()
 
     def handle(self, message: Message) -> Sequence[Outgoing]:
@@ -169,12 +170,21 @@ class LiveMarketData:
         return self._revise(opened, row, arrived.at) if arrived.revised else self._take(opened, row, arrived.at)
 
     def _stray(self, arrived: BarArrived) -> list[Outgoing]:
-        """Outside any session extended hours are normal and only counted; in one, a bar nobody asked for is not."""
-        fault = Fault.OUTSIDE_SESSION if self._open is None else Fault.UNKNOWN_SYMBOL
-        self.quarantined[fault] += 1
-        if fault is Fault.OUTSIDE_SESSION:
+        """A bar outside any session, or of a symbol nobody asked for."""
+        row = Row(arrived.start, arrived.bar)
+        if self._open is None:
+            return self._outside(row, arrived.at)
+        self.quarantined[Fault.UNKNOWN_SYMBOL] += 1
+        return [batches.quarantined(arrived.at, row, Fault.UNKNOWN_SYMBOL, self._partitions)]
+
+    def _outside(self, row: Row, at: dt.datetime) -> list[Outgoing]:
+        """Extended hours bring hundreds of bars a symbol: the first of a day is told, all are counted."""
+        self.quarantined[Fault.OUTSIDE_SESSION] += 1
+        told = (row.bar.symbol, row.start.date())
+        if told in self._outside_told:
             return []
-        return [batches.quarantined(arrived.at, Row(arrived.start, arrived.bar), fault, self._partitions)]
+        self._outside_told.add(told)
+        return [batches.quarantined(at, row, Fault.OUTSIDE_SESSION, self._partitions)]
 
     def _take(self, opened: _OpenSession, row: Row, at: dt.datetime) -> list[Outgoing]:
         """File a bar under its minute; the socket and the history may both bring it."""
@@ -207,13 +217,12 @@ class LiveMarketData:
         return [batches.revised(at, start, bar, self._partitions, number)]
 
     def _quarantine(self, opened: _OpenSession, row: Row, fault: Fault, at: dt.datetime) -> list[Outgoing]:
+        if fault is Fault.OUTSIDE_SESSION:
+            return self._outside(row, at)
         self.quarantined[fault] += 1
         opened.faults[row.bar.symbol, row.start, fault] += 1
-        if fault is Fault.OUTSIDE_SESSION:
-            return []  # the minutes around the session, of a feed with extended hours
         number = opened.faults[row.bar.symbol, row.start, fault]
-        letter: DeadLetter = batches.quarantined(at, row, fault, self._partitions, number=number)
-        return [letter]
+        return [batches.quarantined(at, row, fault, self._partitions, number=number)]
 
     def _close_minutes(self, opened: _OpenSession, beat: Beat, out: list[Outgoing]) -> None:
         if not self._may_close(opened, beat.at):

@@ -172,13 +172,21 @@ def test_a_bad_bar_is_quarantined_when_it_comes() -> None:
     assert service.quarantined == {Fault.NOT_POSITIVE: 1}
 
 
-def test_a_bar_nobody_asked_for_is_quarantined_and_extended_hours_are_counted() -> None:
+def test_a_bar_nobody_asked_for_is_quarantined() -> None:
     service = opened(Wire(), "AAPL")
-    told = run(service, arrived(0, "FB"), arrived(-5))
-    assert [message.reason for message in told if isinstance(message, DeadLetter)] == [
-        "bar quarantined: unknown symbol"
+    [told] = run(service, arrived(0, "FB"))
+    assert isinstance(told, DeadLetter)
+    assert told.reason == "bar quarantined: unknown symbol"
+
+
+def test_of_extended_hours_the_first_bar_is_told_and_all_are_counted() -> None:
+    service = market_data(Wire())
+    told = run(service, *(arrived(minute) for minute in range(-60, -50)), candidate("AAPL"), beat(at(0)), beat(at(0)))
+    told += run(service, *(arrived(minute) for minute in range(-5, 0)))
+    assert [(message.symbol, message.reason) for message in told if isinstance(message, DeadLetter)] == [
+        ("AAPL", "bar quarantined: outside the session")
     ]
-    assert service.quarantined == {Fault.UNKNOWN_SYMBOL: 1, Fault.OUTSIDE_SESSION: 1}
+    assert service.quarantined == {Fault.OUTSIDE_SESSION: 15}
 
 
 def test_halts_are_passed_on() -> None:

@@ -13,9 +13,10 @@ from services.state.model import EntryRow, ExitRow, IntentStatus, Order, Positio
 from services.state.records import FillRow
 from services.state.unit import Unit
 from shared.contracts.vocabulary import OrderKind, Side, StopMode, TrimState
-from shared.domain.positions import Fill, Holding, fold
+from shared.domain.positions import Fill, Happening, Holding, Split, fold
 
 UNEXPLAINED: Final = "unexplained"
+OVERSOLD: Final = "oversold_shares"
 
 
 def book(
@@ -92,29 +93,36 @@ def _sold_for_intent(unit: Unit, order: Order, shares: int) -> None:
 
 def _fold_position(unit: Unit, order: Order, last: FillRow) -> None:
     if last.position_id == UNEXPLAINED:
-        unit.alert(
-            "critical",
-            f"oversold-{last.symbol}",
-            f"{order.client_order_id} sold {last.qty} {last.symbol}, of which the ledger holds none",
-            symbol=last.symbol,
-            cause=order.client_order_id,
-        )
+        _tell_oversold(unit, order, last, last.qty)
         return
-    rows = unit.store.fills_of_position(last.position_id)
     before = unit.store.position(last.position_id)
-    holding = fold((_fill(row) for row in rows), _adopted(before))
+    holding = holding_of(unit, last.position_id)
     if holding.oversold:
-        unit.alert(
-            "critical",
-            f"oversold-{last.symbol}",
-            f"{order.client_order_id} sold more {last.symbol} than was held: {holding.oversold} shares too many",
-            symbol=last.symbol,
-            cause=order.client_order_id,
-        )
+        _tell_oversold(unit, order, last, holding.oversold)
     position = _changed(before, holding) if before is not None else _opened(unit, order, holding)
     unit.store.upsert_position(position)
     if position.qty == 0:
         _end_intents(unit, position, last.at)
+
+
+def holding_of(unit: Unit, position_id: str) -> Holding:
+    """What all executions of a position, and the splits between them, add up to."""
+    happenings: list[Happening] = [_fill(row) for row in unit.store.fills_of_position(position_id)]
+    happenings += [Split(new=row.new, old=row.old, at=row.at) for row in unit.store.splits_of(position_id)]
+    happenings.sort(key=lambda happening: happening.at)
+    return fold(happenings, _adopted(unit.store.position(position_id)))
+
+
+def _tell_oversold(unit: Unit, order: Order, last: FillRow, shares: int) -> None:
+    """More was sold than was held: no dollar of it is booked, and a person must look."""
+    unit.store.set_note(OVERSOLD, str(int(unit.store.note(OVERSOLD) or 0) + min(shares, last.qty)))
+    unit.alert(
+        "critical",
+        f"oversold-{last.symbol}",
+        f"{order.client_order_id} sold {last.qty} {last.symbol}, {shares} more than was held",
+        symbol=last.symbol,
+        cause=order.client_order_id,
+    )
 
 
 def _fill(row: FillRow) -> Fill:

@@ -62,6 +62,7 @@ class Judging:
                 if action.ended_at is not None and any(order.client_order_id == action.target for order in orders)
             ),
             turned_up=tuple(order.client_order_id for order in orders if order.note == reports.TURNED_UP),
+            rescaled=position is not None and bool(store.splits_of(position.position_id)),
         )
 
     def _since(self, position: Position | None, orders: tuple[Order, ...]) -> dt.datetime:

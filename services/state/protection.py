@@ -34,6 +34,13 @@ class Gap(Struct, frozen=True):
 _GAPS: Final = msgspec.json.Decoder(dict[str, Gap])
 
 
+def begin(unit: Unit) -> None:
+    """A session begins: its share-seconds are counted from here."""
+    for key in (UNPROTECTED, PENDING_COVER):
+        if unit.store.note(key):
+            unit.store.set_note(key, "")
+
+
 def covered(orders: tuple[Order, ...]) -> int:
     """Shares that active stops and working sales of ours stand for."""
     return sum(

@@ -76,6 +76,16 @@ class FillRow(Struct, frozen=True, kw_only=True):
     session: dt.date
 
 
+class SplitRow(Struct, frozen=True, kw_only=True):
+    """A row of `splits`: `old` shares of a position became `new` ones at `at`."""
+
+    position_id: str
+    at: dt.datetime
+    symbol: str
+    new: int
+    old: int
+
+
 class SessionRow(Struct, frozen=True, kw_only=True):
     """A row of `sessions`. opening_equity: dollars, None until the broker's account was read."""
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from services.state import actions, claims, commands, decisions, protection, reports, snapshots, views
+from services.state import actions, claims, commands, decisions, fills, protection, reports, snapshots, views
 from services.state.admission import still_wanted
 from services.state.judging import Judging
 from services.state.memory import Memory
@@ -30,7 +30,8 @@ from shared.contracts.journal import Alert
 from shared.contracts.message import Message
 from shared.contracts.orders import BrokerEvent, BrokerSnapshot, ClaimRequest, ListenerConnected, OrderReport
 from shared.contracts.outgoing import Outgoing
-from shared.contracts.vocabulary import ActionKind, OrderKind
+from shared.contracts.vocabulary import ActionKind, OrderKind, Status
+from shared.runtime import metrics
 from shared.runtime.bus import Entry
 from shared.runtime.crash import crash_here
 from shared.runtime.halt import HaltFile
@@ -139,7 +140,13 @@ class State:
         self._handed = self._store.outbox_end()
         if unit.touched:
             self._follow()
+            self._measure(unit)
         return unit.out
+
+    def _measure(self, unit: Unit) -> None:
+        metrics.UNPROTECTED.set(protection.seconds(unit, protection.UNPROTECTED))
+        metrics.OVERSOLD.set(float(self._store.note(fills.OVERSOLD) or 0))
+        metrics.UNRESOLVED.set(sum(order.status is Status.UNRESOLVED for order in self._store.open_orders()))
 
     def _full(self, batch: list[Entry], fault: LedgerFull) -> list[Outgoing]:
         first = not self._backlog

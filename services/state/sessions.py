@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from services.state import account_stop
+from services.state import account_stop, protection
 from services.state.judging import active_symbols
 from services.state.model import Candidate, IntentStatus
 from services.state.records import SessionRow
@@ -47,6 +47,7 @@ def roll(unit: Unit, opened: SessionOpened) -> None:
     for candidate in unit.store.list_active_candidates():
         _roll_candidate(unit, candidate, opened)
     unit.store.put_account(replace(account_stop.rolled(account), session=opened.session, armed=False, entry_orders=0))
+    protection.begin(unit)
     unit.store.forget_seen(opened.opens_at - SEEN_KEPT)
     for symbol in active_symbols(unit):
         unit.touch(symbol)

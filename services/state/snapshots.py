@@ -15,7 +15,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from services.state import account_stop, actions, fills, numbers, reports
+from services.state import account_stop, actions, fills, numbers, reports, splits
 from services.state.model import Order
 from services.state.records import ActionRow, ActionStatus, ForeignItem
 from services.state.unit import Unit
@@ -222,6 +222,8 @@ def _shares(unit: Unit, positions: tuple[BrokerPosition, ...]) -> None:
     for symbol in sorted(held.keys() | ours.keys()):
         theirs = held[symbol].qty if symbol in held else NO_SHARES
         extra = theirs - ours.get(symbol, 0)
+        if extra and symbol in held and splits.found(unit, held[symbol]):
+            continue
         if extra:
             found["shares", symbol] = ForeignItem(
                 kind="shares",

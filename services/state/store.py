@@ -49,6 +49,7 @@ from services.state.records import (
     ForeignItem,
     JournalRow,
     SessionRow,
+    SplitRow,
     VerdictRow,
 )
 from shared.contracts.decisions import Decided
@@ -185,6 +186,7 @@ ACTIONS: Final = Table(ActionRow, "order_actions", "id")
 FILLS: Final = Table(FillRow, "fills", "execution_id")
 SESSIONS: Final = Table(SessionRow, "sessions", "session")
 VERDICTS: Final = Table(VerdictRow, "verdicts", "session", "symbol", "at", "strategy", "stage")
+SPLITS: Final = Table(SplitRow, "splits", "position_id", "at")
 FOREIGN: Final = Table(ForeignItem, "foreign_items", "kind", "name")
 JOURNAL: Final = Table(JournalRow, "journal", "seq")
 ACCOUNT: Final = Table(Account, "account", "only_row")
@@ -615,6 +617,12 @@ class Store:
         """When `symbol` was last bought and last sold."""
         rows = self._db.execute("SELECT side, MAX(at) FROM fills WHERE symbol = ? GROUP BY side", (symbol,))
         return {Side(side): dt.datetime.fromisoformat(at) for side, at in rows}
+
+    def put_split(self, row: SplitRow) -> None:
+        self._db.execute(SPLITS.insert, SPLITS.values(row))
+
+    def splits_of(self, position_id: str) -> list[SplitRow]:
+        return self._all(SPLITS, "WHERE position_id = ? ORDER BY at", position_id)
 
     # Decisions of signals
 

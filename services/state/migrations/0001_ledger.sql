@@ -247,6 +247,16 @@ CREATE TABLE partitions (
     through TEXT NOT NULL
 ) STRICT;
 
+-- Splits of held symbols: `old` shares became `new` ones.
+CREATE TABLE splits (
+    position_id TEXT NOT NULL,
+    at TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    new INTEGER NOT NULL,
+    old INTEGER NOT NULL,
+    PRIMARY KEY (position_id, at)
+) STRICT, WITHOUT ROWID;
+
 -- What stands at the broker that no record of ours explains.
 CREATE TABLE foreign_items (
     kind TEXT NOT NULL,

@@ -224,3 +224,46 @@ def test_what_is_foreign_is_certain_at_once_unless_it_is_shares() -> None:
         return ForeignItem(kind=kind, name="n", symbol="S", qty=Decimal(1), price=None, readings=readings, detail="d")
 
     assert [item("order", 1).certain, item("shares", 1).certain, item("shares", 2).certain] == [True, False, True]
+
+
+def split(world: World, new: int, old: int) -> None:
+    """The broker splits AAPL over night: shares, average price and resting orders."""
+    world.broker.shares["AAPL"] = Decimal(int(world.broker.shares["AAPL"]) * new // old)
+    world.broker.paid["AAPL"] = (Decimal("100.10") * old / new).quantize(Decimal("0.0001"))
+    for order in list(world.broker.orders.values()):
+        if order.status == "new" and order.qty is not None and order.stop_price is not None:
+            scaled = (order.stop_price * old / new).quantize(Decimal("0.01"))
+            world.broker.orders[order.broker_id] = replace(
+                order, qty=Decimal(int(order.qty) * new // old), stop_price=scaled
+            )
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "shares", "stop"), [(4, 1, 64, "24.60"), (3, 2, 24, "65.60"), (1, 4, 4, "393.60")]
+)
+def test_a_split_scales_the_position_and_its_levels(world: World, new: int, old: int, shares: int, stop: str) -> None:
+    split(world, new, old)
+    reconcile(world, "one")
+    reconcile(world, "two")
+    [position] = world.store.list_positions()
+    assert (position.qty, position.bought, position.stop) == (shares, shares, Decimal(stop))
+    assert position.avg_price == (Decimal("100.10") * old / new).quantize(Decimal("0.000001"))
+    assert position.pivot == pytest.approx(99.5 * old / new)
+    assert world.store.foreign_items() == []
+    price = 100.2 * old / new
+    world.minute(LATER, {"AAPL": price})
+    [resting] = world.store.open_orders("AAPL")
+    assert (resting.client_order_id, resting.qty, resting.stop_price) == (LEG, shares, Decimal(stop))
+    world.minute(LATER + MINUTE, {"AAPL": price}, fills=lambda: world.broker.fill(LEG, shares, stop))
+    assert world.store.list_positions() == []
+    assert len([text for text in texts(world) if "was split" in text]) == 1
+
+
+def test_shares_sold_by_hand_are_no_split(world: World) -> None:
+    world.broker.shares["AAPL"] = Decimal(8)  # half of them, at the same average price
+    for number in range(3):
+        reconcile(world, f"again-{number}")
+    [item] = world.store.foreign_items()
+    assert (item.symbol, item.qty) == ("AAPL", Decimal(-8))
+    [position] = world.store.list_positions()
+    assert position.qty == 16

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from shared.runtime.settings import OUTSIDE, Settings
+from shared.runtime.settings import OUTSIDE, Settings, load_settings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -94,20 +96,25 @@ def test_every_process_is_asked_for_its_beat_and_starts_after_redis() -> None:
     assert importlib.util.find_spec("shared.runtime.healthcheck") is not None
 
 
-def variables() -> dict[str, str]:
-    found: dict[str, str] = {}
-    for service in OURS.values():
-        found |= service["environment"]
-    return {name: re.sub(r"\$\{[A-Z0-9_]+:-([^}]*)\}", r"\1", str(value)) for name, value in found.items()}
+def variables(service: str, overrides: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """The environment of one service, with defaults for what a person may set, and SET for what one must."""
+    found = {**SERVICES[service]["environment"], **(overrides or {})}
+    with_defaults = {name: re.sub(r"\$\{[A-Z_]+:-([^}]*)\}", r"\1", str(value)) for name, value in found.items()}
+    return {name: re.sub(r"\$\{[A-Z_]+:\?[^}]*\}", "SET", value) for name, value in with_defaults.items()}
+
+
+def settings_of(environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Settings:
+    with monkeypatch.context() as patch:
+        for name, value in environment.items():
+            known = name in OUTSIDE or name.removeprefix("EV2_").partition("__")[0].lower() in Settings.model_fields
+            assert known or name.startswith("APCA_"), name
+            patch.setenv(name, value)
+        return load_settings()
 
 
 def test_the_variables_are_settings_and_make_a_dry_run_on_the_synthetic_market(monkeypatch: pytest.MonkeyPatch) -> None:
-    from shared.runtime.settings import load_settings
-
-    for name, value in variables().items():
-        assert name in OUTSIDE or name.removeprefix("EV2_").partition("__")[0].lower() in Settings.model_fields, name
-        monkeypatch.setenv(name, value)
-    settings = load_settings()
+    assert len({tuple(variables(name).items()) for name in OURS}) == 1, "one environment for all"
+    settings = settings_of(variables("state"), monkeypatch)
     assert (settings.broker.kind, settings.feed.kind, settings.run.pace) == ("exchange", "synthetic", "conducted")
     assert settings.bus.url == "redis://redis:6379/0"
     assert settings.broker.rest_address == f"http://exchange:{settings.exchange.port}"
@@ -115,10 +122,31 @@ def test_the_variables_are_settings_and_make_a_dry_run_on_the_synthetic_market(m
     assert len(settings.candidates.watchlist) == 12
 
 
+def test_with_alpaca_nothing_of_the_synthetic_market_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    overrides = yaml.safe_load((ROOT / "deploy" / "alpaca-paper.yml").read_text())["services"]
+    assert set(overrides) == set(OURS)
+    for name, service in overrides.items():
+        if name in ("exchange", "conductor"):
+            assert service == {"profiles": ["synthetic"]}
+            continue
+        environment = {**variables(name, service["environment"]), "EV2_CANDIDATES__WATCHLIST": '["AAPL"]'}
+        settings = settings_of(environment, monkeypatch)
+        assert (settings.broker.kind, settings.feed.kind, settings.run.pace) == ("paper", "alpaca", "free")
+        assert settings.broker.rest_address == "https://paper-api.alpaca.markets"
+        assert settings.broker.stream_address == "wss://paper-api.alpaca.markets/stream"
+        has_keys = settings.broker.key.get_secret_value() == "SET"
+        assert has_keys == ("outside" in SERVICES[name]["networks"]), name
+
+
 def test_no_key_and_no_password_stands_in_a_file() -> None:
-    for name, value in variables().items():
+    for name, value in variables("state").items():
         assert not re.search(r"KEY|SECRET|TOKEN|PASSWORD", name), name
         assert "@" not in value, name
+    for path in (ROOT / "deploy").glob("*.yml"):
+        for line in re.findall(
+            r"^ *(?:APCA|EV2)\w*(?:KEY|SECRET|TOKEN|PASSWORD)\w*: *(.*)$", path.read_text(), re.MULTILINE
+        ):
+            assert line.startswith("${"), path.name
 
 
 def test_the_image_is_made_in_two_stages_from_pinned_packages_and_runs_as_nobody_special() -> None:
@@ -159,9 +187,14 @@ def composer() -> list[str] | None:
     return None
 
 
-def test_compose_itself_reads_the_file() -> None:
+@pytest.mark.parametrize("files", [["docker-compose.yml"], ["docker-compose.yml", "deploy/alpaca-paper.yml"]])
+def test_compose_itself_reads_the_files(files: list[str]) -> None:
     command = composer()
     if command is None:
         pytest.skip("no docker-compose here, and docker has no compose")
-    done = subprocess.run([*command, "-f", "docker-compose.yml", "config", "--quiet"], cwd=ROOT, capture_output=True)
+    named = [word for file in files for word in ("-f", file)]
+    must_be_set = {"APCA_API_KEY_ID": "x", "APCA_API_SECRET_KEY": "x", "SALT": "x", "WATCHLIST": '["AAPL"]'}
+    done = subprocess.run(
+        [*command, *named, "config", "--quiet"], cwd=ROOT, env={**os.environ, **must_be_set}, capture_output=True
+    )
     assert done.returncode == 0, done.stderr.decode()

@@ -87,8 +87,12 @@ def test_a_position_and_its_stop_last_over_the_night(tmp_path: Path) -> None:
     assert entries_of(second) == []
     [position] = second.positions
     assert position.position_id == bought.position_id
-    stop = next(order for order in second.orders if order.client_order_id == f"{position.position_id}-stop")
-    assert (stop.time_in_force, stop.session.isoformat()) == ("gtc", "2015-06-16")
+    [leg] = [order for order in first.orders if order.client_order_id == f"{bought.position_id}-stop"]
+    assert leg.time_in_force == "gtc"
+    assert leg.accepted_at is not None
+    assert leg.ended_at is not None
+    assert leg.accepted_at.date() == first.session
+    assert leg.ended_at.date() == second.session
     assert [row.level for row in second.exits if row.kind == "trim"] == ["r1"]
     promises(second, symbols=6)
     one = play_in_process(tmp_path / "one", {"EV2_FEED": FEED}, "2015-06-16", "2015-06-17", SYMBOLS)

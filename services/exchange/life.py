@@ -7,13 +7,13 @@ other: the legs of a bracket, or both orders of an OCO.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 from decimal import Decimal
 
 import msgspec
 
 from services.exchange import hours
 from services.exchange.book import Book
+from services.exchange.groups import is_second, siblings
 from services.exchange.orders import ZERO, Order, name_uuid
 from services.exchange.requests import ReplaceRequest, Terms
 from services.exchange.words import Event, OrderClass, Status, Tif, Type
@@ -156,14 +156,13 @@ def activate_legs(book: Book, parent: Order, at: dt.datetime) -> list[Order]:
         if leg.status is not Status.HELD:
             continue
         leg = book.change(leg, live_from=at, qty=parent.filled_qty)
-        is_second_of_pair = parent.order_class is OrderClass.BRACKET and leg.type is not Type.LIMIT
-        activated.append(leg if is_second_of_pair else book.happen(leg, Event.NEW, at))
+        activated.append(leg if is_second(leg) else book.happen(leg, Event.NEW, at))
     return activated
 
 
 def settle_pair(book: Book, rules: ExchangeRules, order: Order, at: dt.datetime) -> None:
     """`order` was filled, perhaps in part: its sibling shrinks by as much, or ends with it."""
-    for other in _siblings(book, order):
+    for other in siblings(book, order):
         if order.status is Status.FILLED:
             silent = rules.silent_pair_cancel and order.type is Type.LIMIT
             _end(book, other, Event.CANCELED, at, silent=silent)
@@ -291,21 +290,8 @@ def _take_place_in_group(book: Book, old: Order, successor: Order) -> None:
         book.change(parent, legs=(*parent.legs, successor.id))
     for leg in list(book.legs(successor)):
         book.change(leg, parent=successor.id, qty=successor.qty if leg.status is Status.HELD else leg.qty)
-    for other in _siblings(book, successor):
+    for other in siblings(book, successor):
         book.change(other, qty=successor.qty)
-
-
-def _siblings(book: Book, order: Order) -> Iterator[Order]:
-    """The open orders that form a pair with `order`."""
-    if order.order_class is OrderClass.OCO:
-        parent = order if order.parent is None else book.order(order.parent)
-    elif order.order_class is OrderClass.BRACKET and order.parent is not None:
-        parent = book.order(order.parent)
-    else:
-        return
-    assert parent is not None
-    candidates = [*book.legs(parent)] if order.order_class is OrderClass.BRACKET else [parent, *book.legs(parent)]
-    yield from (other for other in candidates if other.id != order.id and other.is_open)
 
 
 def _end(book: Book, order: Order, event: Event, at: dt.datetime, *, silent: bool = False) -> Order:

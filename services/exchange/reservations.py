@@ -8,6 +8,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from services.exchange.book import Book
+from services.exchange.groups import is_second, siblings
 from services.exchange.matching import collar
 from services.exchange.orders import ZERO, Order
 from services.exchange.words import Side, Status, Type
@@ -29,11 +30,13 @@ class Held(Struct, frozen=True):
 def shares(book: Book, symbol: str, rules: ExchangeRules, *, but: str = "") -> Held:
     """Shares of `symbol` and what open sells, except the order with id `but`, hold of them.
 
-    A held leg holds nothing: its parent or sibling does. Of an order that is being replaced, the larger of old and
-    new is held until `replaced` (switch `shares_free_at`: the new one from the request on).
+    A leg that waits for its parent holds nothing, a pair holds its shares once. Of an order that is being replaced, the
+    larger of old and new is held until `replaced` (switch `shares_free_at`: the new one from the request on).
     """
     position = book.position(symbol)
-    holding = [order for order in _standing(book.open_orders(symbol)) if order.side is Side.SELL and order.id != but]
+    holding = [
+        order for order in _standing(book, book.open_orders(symbol)) if order.side is Side.SELL and order.id != but
+    ]
     held = sum((shares_of(book, order, rules) for order in holding), ZERO)
     return Held(position.qty if position else ZERO, held, tuple(order.id for order in holding))
 
@@ -53,7 +56,7 @@ def buying_power(book: Book, rules: ExchangeRules, *, but: str = "") -> Decimal:
 def reserved(book: Book, *, but: str = "") -> Decimal:
     """Dollars that open buys, except the order with id `but`, may cost; the larger one where one is being replaced."""
     total = ZERO
-    for order in _standing(book.open_orders()):
+    for order in _standing(book, book.open_orders()):
         if order.side is Side.BUY and order.id != but:
             successor = _successor(book, order)
             total += max(cost_of(book, order), cost_of(book, successor) if successor else ZERO)
@@ -87,13 +90,11 @@ def equity(book: Book) -> Decimal:
     return book.account.cash + long_value(book)
 
 
-def _standing(orders: Iterable[Order]) -> Iterable[Order]:
-    """Orders that hold something back: not held legs, not a replacement whose predecessor still stands."""
-    return (order for order in orders if order.status is not Status.HELD and not _is_waiting_replacement(order))
-
-
-def _is_waiting_replacement(order: Order) -> bool:
-    return order.replaces is not None and order.status is Status.PENDING_NEW
+def _standing(book: Book, orders: Iterable[Order]) -> Iterable[Order]:
+    """Orders that hold something back: they are or will be in the market, and no sibling holds the same for them."""
+    return (
+        order for order in orders if order.live_from is not None and not (is_second(order) and siblings(book, order))
+    )
 
 
 def _successor(book: Book, order: Order) -> Order | None:

@@ -25,6 +25,7 @@ SERVICE: Final = "state"
 COVERED: Final = ("daily", "bars", "intents")
 FREE: Final = ("claims", "orders", "commands")
 TURN_MS: Final = 100
+SAY_EVERY_S: Final = 5.0
 FENCED: Final = 4
 """Exit code of a writer that another one replaced."""
 
@@ -50,10 +51,16 @@ def main() -> None:
 def open_store(settings: Settings, stop: Stop) -> Store:
     """The ledger, once it is ours. Ends the process, with one line, where it may not be opened."""
 
+    said = -SAY_EVERY_S
+
     def waiting(waited_s: float) -> None:
+        nonlocal said
         if stop.asked:
             raise SystemExit(0)
-        logger().warning("waiting: another process writes this ledger", path=str(settings.ledger), waited_s=waited_s)
+        if waited_s - said >= SAY_EVERY_S:
+            said = waited_s
+            text = "waiting: another process writes this ledger"
+            logger().warning(text, path=str(settings.ledger), waited_s=round(waited_s))
 
     try:
         store = Store.open(settings.ledger, waiting)

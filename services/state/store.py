@@ -61,7 +61,6 @@ from shared.contracts.vocabulary import HaltLevel, OrderKind, Side
 from shared.contracts.wire import encode_json
 
 APPLICATION_ID: Final = 0x45563221
-WAITING_S: Final = 5.0
 LOCK_POLL_S: Final = 0.1
 CACHED_STATEMENTS: Final = 256
 ROWS_REMEMBERED: Final = 4096
@@ -209,7 +208,8 @@ class Store:
     def open(cls, path: Path, waiting: Callable[[float], None] = lambda waited_s: None) -> Self:
         """The ledger at `path`, made if there is none, brought to this program's version, locked for its one writer.
 
-        waiting: called each 5 s while another writer holds it, with the seconds waited; may raise to give up.
+        waiting: called ten times a second while another writer holds it, with the seconds waited; may raise to give
+        up.
         Raises LedgerNewer or LedgerDamaged, with the file untouched.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -756,21 +756,18 @@ def newest_version() -> int:
 def _lock(path: Path, waiting: Callable[[float], None]) -> int:
     """Hold `path` exclusively, for as long as the returned descriptor is open. The file is never removed."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    started = said = time.monotonic()
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return handle
-        except BlockingIOError:
-            now = time.monotonic()
-            if said == started or now - said >= WAITING_S:
-                said = now
-                try:
-                    waiting(now - started)
-                except BaseException:
-                    os.close(handle)
-                    raise
-            time.sleep(LOCK_POLL_S)
+    started = time.monotonic()
+    try:
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return handle
+            except BlockingIOError:
+                waiting(time.monotonic() - started)
+                time.sleep(LOCK_POLL_S)
+    except BaseException:
+        os.close(handle)
+        raise
 
 
 def _create(path: Path) -> None:

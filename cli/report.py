@@ -10,7 +10,7 @@ from msgspec import Struct
 from cli.options import typed
 from cli.show import clock, dollars
 from cli.summary import Summary
-from cli.words import reason_in_words
+from shared.domain.words import reason_in_words
 from shared.runtime.settings import Settings
 
 

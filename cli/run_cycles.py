@@ -19,9 +19,9 @@ from cli.screen import Moment, why
 from cli.show import cell, clock, compact_json
 from cli.trouble import DONE, STOPPED, Trouble
 from cli.up_run import SAFE_WORDS, configured
-from cli.words import reason_in_words
 from services.state.model import EntryRow, ExitRow, IntentStatus, Order
 from shared.contracts.context import MarketContext
+from shared.domain.words import reason_in_words
 from shared.runtime.bus import BusDown
 from shared.runtime.loop import Stop
 from shared.runtime.settings import DEMO_KEY, AlpacaFeed, Settings

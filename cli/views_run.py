@@ -15,8 +15,8 @@ from cli.market import a_date
 from cli.options import settings_of_home
 from cli.show import NEW_YORK, clock, print_json, print_table
 from cli.trouble import Trouble
-from cli.words import figures_in_words, reason_in_words
 from shared.domain import calendar
+from shared.domain.words import figures_in_words, reason_in_words
 
 Ask = Callable[[sqlite3.Connection], Sequence[Struct]]
 AskSession = Callable[[sqlite3.Connection, dt.date | None], Sequence[Struct]]

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from cli.words import IN_WORDS, ORDER_WORDS, figures_in_words, reason_in_words
 from shared.contracts.vocabulary import OrderKind, Reason
+from shared.domain.words import IN_WORDS, ORDER_WORDS, figures_in_words, reason_in_words
 
 
 def test_every_reason_and_every_kind_of_order_has_words() -> None:

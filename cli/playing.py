@@ -19,6 +19,8 @@ from shared.runtime.settings import Settings, load_settings
 
 TEND_S: Final = 0.05
 LOOK_S: Final = 0.5
+SHARE: Final = 5
+"""Looking on takes one fifth of the time at most, however large the ledger is."""
 
 
 def settings_with(variables: Mapping[str, str]) -> Settings:
@@ -35,14 +37,16 @@ def play_to_the_end(settings: Settings, installation: Installation, last: dt.dat
 def moments(settings: Settings, installation: Installation, screen: Screen, stop: Stop) -> Iterator[Moment]:
     """Tend the processes until a stop is asked for, and look at them twice a second. Raises ChildGaveUp."""
     with bus_of(settings) as bus:
-        looked = 0.0
+        next_look = 0.0
         while not stop.asked:
             installation.tend()
-            if time.monotonic() - looked >= LOOK_S:
+            began = time.monotonic()
+            if began >= next_look:
                 moment = look(settings, bus)
                 screen.show(moment)
                 yield moment
-                looked = time.monotonic()
+                took = time.monotonic() - began
+                next_look = time.monotonic() + max(LOOK_S, SHARE * took)
             time.sleep(TEND_S)
 
 

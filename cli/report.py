@@ -61,6 +61,7 @@ def _day(day: Summary) -> list[str]:
         f"{entry.symbol} {entry.qty} at {entry.price:,.2f}" + (f" ({clock(entry.at)})" if entry.at else "")
         for entry in day.entries
     ]
+    opened = f", open {dollars(day.open)}" if day.open is not None else ""
     return [
         "",
         f"Session {day.session} is over: {day.candidates} candidates, {day.verdicts} verdicts, "
@@ -70,7 +71,7 @@ def _day(day: Summary) -> list[str]:
         _line("no breakout", sum(day.waiting.values()), _reasons(day.waiting)),
         _line("trims", day.trims, f"stops raised {day.stops_raised}, stopped out {day.stopped}, exits {day.exits}"),
         _line("held", day.held, "over night" if day.held else ""),
-        f"  P&L           realized {dollars(day.realized)}, open {dollars(day.open)}; equity {day.equity:,.2f}",
+        f"  P&L           realized {dollars(day.realized)}{opened}; equity {day.equity:,.2f}",
         *([f"  {day.unresolved} orders are unresolved: see `execution status`"] if day.unresolved else []),
     ]
 

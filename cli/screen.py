@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 from collections.abc import Sequence
 from decimal import Decimal
@@ -85,7 +86,7 @@ class Lines:
 
     def __init__(self, title: str, err: bool) -> None:
         self._err = err
-        self._last = -LINE_EVERY
+        self._last: tuple[dt.date, int] | None = None
         self._told: set[str] = set()
         self.say(title)
 
@@ -93,9 +94,12 @@ class Lines:
         if moment.picture is not None:
             self._tell_fills(moment.picture)
         progress = moment.progress
-        if progress is None or progress.minute < self._last + LINE_EVERY:
+        if progress is None:
             return
-        self._last = progress.minute // LINE_EVERY * LINE_EVERY
+        part = (progress.session, progress.minute // LINE_EVERY)
+        if part == self._last:
+            return
+        self._last = part
         self.say(f"{progress.session} {clock(progress.at)} New York, minute {progress.minute} of {progress.minutes}")
 
     def say(self, line: str) -> None:

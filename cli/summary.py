@@ -28,8 +28,8 @@ class Summary(Struct, frozen=True, kw_only=True):
 
     waiting: closed 10-minute bars that confirmed nothing, by reason. refused: confirmations that were not bought, by
     reason, of signals and of the account. trims, stopped, exits: orders that sold; stops_raised: intents.
-    realized: of shares sold this session. open: of shares still held, at the last closes. unresolved: orders whose
-    fate at the broker is not known.
+    realized: of shares sold this session. held, equity: at its end. open: of shares held, at the last closes; None of a
+    session that is not the latest. unresolved: orders whose fate at the broker is not known.
     """
 
     session: dt.date
@@ -45,7 +45,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     exits: int
     held: int
     realized: Decimal
-    open: Decimal
+    open: Decimal | None
     equity: Decimal
     unresolved: int
 
@@ -58,7 +58,6 @@ def summary(picture: Picture) -> Summary:
     today = {fill.client_order_id for fill in picture.fills}
     filled = [order for order in picture.orders if order.client_order_id in today]
     sold = Counter(order.kind for order in filled if order.side is Side.SELL)
-    account = picture.account
     return Summary(
         session=picture.session,
         candidates=len({candidate.symbol for candidate in picture.candidates}),
@@ -85,10 +84,10 @@ def summary(picture: Picture) -> Summary:
         stops_raised=sum(intent.kind == "stop" for intent in picture.exits),
         stopped=sold[OrderKind.STOP],
         exits=sold[OrderKind.EXIT] + sold[OrderKind.FLAT],
-        held=len(picture.held),
+        held=len(picture.over_night),
         realized=_realized(picture),
-        open=_open(picture),
-        equity=account.equity if account is not None else Decimal(0),
+        open=_open(picture) if picture.latest else None,
+        equity=picture.equity,
         unresolved=sum(order.status is Status.UNRESOLVED for order in picture.orders),
     )
 

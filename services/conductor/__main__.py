@@ -87,6 +87,8 @@ class Conductor:
             if self._stop.asked:
                 return
             self._give(session, step)
+        if self._stop.asked:  # perhaps while the last answer was awaited
+            return
         self._done.set(session.session)
         logger().info("session over", session=str(session.session))
 

@@ -142,6 +142,10 @@ class BusSteps:
         return [dead_letter(entry, SERVICE, f"bars without a usable price or volume: {bad}")]
 
     def _tick(self, tick: Tick) -> list[Outgoing]:
+        if tick.at < self._progress.at:  # the bus is a new one, and an earlier day stands on it: it is over here
+            return (
+                [self._keep(tick, lambda exchange: None)] if tick.phase in (TickPhase.MATCH, TickPhase.EXPIRE) else []
+            )
         self._move_to(tick.at)
         self._progress.at = max(self._progress.at, tick.at)
         match tick.phase:

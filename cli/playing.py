@@ -8,11 +8,11 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from cli import health
 from cli.installation import Installation, bus_of
 from cli.picture import picture
 from cli.screen import Moment, Screen
 from services.state.store import LedgerRefused
+from shared.runtime import health
 from shared.runtime.bus import Bus, BusDown
 from shared.runtime.loop import Stop
 from shared.runtime.settings import Settings, load_settings

@@ -17,13 +17,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from cli.health import Progress, Service
 from cli.picture import Picture
 from cli.show import cell, clock
 from services.state.model import Order
 from services.state.records import VerdictRow
 from shared.contracts.vocabulary import NOT_A_CONFIRMATION, OrderKind, Reason
 from shared.domain.words import ORDER_WORDS, reason_in_words
+from shared.runtime.health import Progress, Service
 
 ORDERS_SHOWN: Final = 12
 LINE_EVERY: Final = 30

@@ -7,8 +7,6 @@ import datetime as dt
 import typer
 from msgspec import Struct
 
-from cli import health
-from cli.health import Progress, Service
 from cli.installation import bus_of
 from cli.ledger import reading, rows
 from cli.ledger_rows import sessions_of
@@ -18,7 +16,9 @@ from cli.tail_run import no_server
 from cli.trouble import DONE, NOT_WELL
 from services.state import store
 from shared.contracts.vocabulary import HaltLevel
+from shared.runtime import health
 from shared.runtime.bus import BusDown
+from shared.runtime.health import Progress, Service
 from shared.runtime.settings import Settings
 
 SLOW_MS = 5_000

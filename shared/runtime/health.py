@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from typing import Final
 
 from msgspec import Struct
 
 from shared.runtime.bus import Bus
 from shared.runtime.loop import place
 
-SILENT_AFTER = dt.timedelta(seconds=5)
+SILENT_AFTER: Final = dt.timedelta(seconds=5)
 
 
 class Service(Struct, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-CHECKED := shared services cli tests bench
+CHECKED := shared services cli tests bench docs
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check bench clean lock

@@ -310,8 +310,9 @@ def _read(path: Path, *, wanted: bool) -> dict[str, Any]:
 def _refuse_unknown_variables(env: Mapping[str, str]) -> None:
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | OUTSIDE
     for name in sorted(env):
-        if name.startswith(PREFIX) and name.partition("__")[0].upper() not in known:
-            near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.0)[0]
+        section = name.partition("__")[0].upper()
+        if name.startswith(PREFIX) and section not in known:
+            near = difflib.get_close_matches(section, sorted(known), n=1, cutoff=0.0)[0]
             raise BadSettings(f"environment: unknown variable {name}; did you mean {near}?")
 
 

@@ -10,14 +10,14 @@ from shared.domain import calendar
 
 CALM = Events(halts=False, news=False, outages=False, missing=False, bad_ticks=False, revisions=False)
 
-DEMO_SEED = 12
-DEMO_SESSION = calendar.session(dt.date(2026, 1, 13))
+LIVELY_SEED = 12
+LIVELY_SESSION = calendar.session(dt.date(2026, 1, 13))
 
 TOGETHER = (
     "BELQ", "CYNT", "HAVN", "JUNO", "NOVQ", "WREN", "X0029", "X0031", "X0032", "X0040", "X0042", "X0046",
 )  # fmt: skip
 """Of the first 60 symbols of seed 12, twelve of the fifteen that pass every rule when all break out at once."""
-TOGETHER_AT = DEMO_SESSION.opens_at + dt.timedelta(minutes=80)
+TOGETHER_AT = LIVELY_SESSION.opens_at + dt.timedelta(minutes=80)
 
 
 def twelve_at_once() -> SyntheticSource:
@@ -29,7 +29,7 @@ def twelve_at_once() -> SyntheticSource:
         reach=9.0,
         beyond=0.3,
         fails=1.0,
-        only=DEMO_SESSION.session,
+        only=LIVELY_SESSION.session,
         opening=1.0,
     )
-    return SyntheticSource(DEMO_SEED, TOGETHER, breakouts=together, events=CALM)
+    return SyntheticSource(LIVELY_SEED, TOGETHER, breakouts=together, events=CALM)

@@ -25,9 +25,9 @@ from services.market_data.synthetic_events import Breakouts, Events
 from services.market_data.synthetic_market import MadeDay, Market
 from services.market_data.synthetic_source import SyntheticSource, invented, write_files
 from shared.domain import calendar
-from tests.unit.market_data.markets import CALM, DEMO_SESSION, TOGETHER, twelve_at_once
+from tests.unit.market_data.markets import CALM, LIVELY_SESSION, TOGETHER, twelve_at_once
 
-SESSION = DEMO_SESSION
+SESSION = LIVELY_SESSION
 HALF_DAY = calendar.session(dt.date(2025, 11, 28))
 
 
@@ -355,9 +355,9 @@ def test_twelve_stocks_can_break_out_at_the_same_instant() -> None:
     """The parameters say so for every stock: no symbol, day or minute is special in the code."""
     source = twelve_at_once()
     closes_of: dict[str, list[float]] = {symbol: [] for symbol in (*TOGETHER, "SPY")}
-    for row in source.day(DEMO_SESSION, None).rows:
+    for row in source.day(LIVELY_SESSION, None).rows:
         closes_of[row.bar.symbol].append(row.bar.close)
-    for symbol, known in source.histories(DEMO_SESSION, TOGETHER).items():
+    for symbol, known in source.histories(LIVELY_SESSION, TOGETHER).items():
         level = happens.swing_high([bar.high for bar in known.daily])
         assert level is not None
         closes_10m = closes_of[symbol][9::10]
@@ -367,8 +367,8 @@ def test_twelve_stocks_can_break_out_at_the_same_instant() -> None:
 
 def test_a_market_with_breakouts_on_one_day_is_otherwise_the_market_without() -> None:
     plain = SyntheticSource(12, TOGETHER[:2], breakouts=Breakouts(rate=0.0), events=CALM)
-    assert twelve_at_once().histories(DEMO_SESSION, TOGETHER[:2]) == plain.histories(DEMO_SESSION, TOGETHER[:2])
-    later = calendar.following(DEMO_SESSION.session)
+    assert twelve_at_once().histories(LIVELY_SESSION, TOGETHER[:2]) == plain.histories(LIVELY_SESSION, TOGETHER[:2])
+    later = calendar.following(LIVELY_SESSION.session)
     assert twelve_at_once().day(later, ["SPY"]) == plain.day(later, ["SPY"])
     assert only(twelve_at_once().day(later, None), "BELQ") == only(plain.day(later, None), "BELQ")
 

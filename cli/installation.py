@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
+from cli.options import typed
 from cli.trouble import Trouble
 from services.state.store import read_only
 from shared.runtime.bus import Bus, BusDown, connect_redis
@@ -116,7 +117,7 @@ class Installation:
 def home_held(settings: Settings) -> Iterator[None]:
     """Be the only one who runs processes in this home, after those of a run that was killed have ended.
 
-    Raises AlreadyRunning, NoServer, LedgerRefused, and Trouble for a port that is taken.
+    Raises AlreadyRunning, NoServer, LedgerRefused, and Trouble for a port that is taken or a server that is not there.
     """
     lock = HomeLock(settings.data_folder)
     try:
@@ -126,6 +127,8 @@ def home_held(settings: Settings) -> Iterator[None]:
             require_free(settings.exchange.host, settings.exchange.port)
         if settings.bus.url is None:
             await_end_of_server(settings)
+        else:
+            require_answer(settings)
         yield
     finally:
         lock.release()
@@ -171,6 +174,15 @@ def require_free(host: str, port: int) -> None:
             ) from None
 
 
+def require_answer(settings: Settings) -> None:
+    """Raises Trouble where the server that was given does not answer."""
+    try:
+        with bus_of(settings) as bus:
+            bus.life()
+    except BusDown:
+        raise Trouble(no_server(settings)) from None
+
+
 def free_port(host: str) -> int:
     """A port that nobody uses now."""
     with socket.socket() as probe:
@@ -200,3 +212,10 @@ def await_end_of_server(settings: Settings) -> None:
                 return
             time.sleep(0.05)
     raise NoServer(f"{settings.data_folder}: a server of another run still works here; end it first")
+
+
+def no_server(settings: Settings) -> str:
+    """What to say where nothing answers."""
+    if settings.bus.url is None:
+        return f"no server at {url_of(settings)}: run {typed('execution up')} or {typed('execution server')} first"
+    return "the configured server does not answer: look at bus.url or EV2_REDIS_URL"

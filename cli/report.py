@@ -38,7 +38,7 @@ def commands(settings: Settings, sessions: Sequence[Summary], url: str) -> tuple
             f"redis-cli -s {shlex.quote(socket)} {look}",
         ]
         if url.startswith("unix://")
-        else [f"redis-cli -u REDIS_URL {look}"]
+        else [f'redis-cli -u "$EV2_REDIS_URL" {look}']  # never the address itself: it may hold a password
     )
     return (
         typed(f"execution why {symbol}"),

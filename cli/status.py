@@ -7,12 +7,11 @@ import datetime as dt
 import typer
 from msgspec import Struct
 
-from cli.installation import bus_of
+from cli.installation import bus_of, no_server
 from cli.ledger import reading, rows
 from cli.ledger_rows import sessions_of
 from cli.options import settings_of_home
 from cli.show import clock, print_json, print_table
-from cli.tail_run import no_server
 from cli.trouble import DONE, NOT_WELL
 from services.state import store
 from shared.contracts.vocabulary import HaltLevel

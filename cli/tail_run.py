@@ -11,15 +11,14 @@ from typing import Any, Final
 import msgspec
 import typer
 
-from cli.installation import bus_of, url_of
-from cli.options import settings_of_home, typed
+from cli.installation import bus_of, no_server
+from cli.options import settings_of_home
 from cli.trouble import NOT_WELL, Trouble
 from shared.contracts import streams
 from shared.contracts.message import Message
 from shared.contracts.wire import encode_json
 from shared.runtime.bus import Bus, BusDown, Entry
 from shared.runtime.loop import Stop, place
-from shared.runtime.settings import Settings
 
 BLOCK_MS: Final = 500
 SHOWN: Final = 160
@@ -39,13 +38,6 @@ def run(stream: str, count: int, follow: bool, symbol: str | None, as_json: bool
             raise Trouble(no_server(settings), NOT_WELL) from None
         except BrokenPipeError:  # `| head` has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def no_server(settings: Settings) -> str:
-    """What to say where nothing answers."""
-    if settings.bus.url is None:
-        return f"no server at {url_of(settings)}: run {typed('execution up')} or {typed('execution server')} first"
-    return "the configured server does not answer: look at bus.url or EV2_REDIS_URL"
 
 
 def names_of(stream: str, partitions: int) -> tuple[str, ...]:

@@ -101,7 +101,7 @@ def set_level(unit: Unit, level: HaltLevel) -> None:
     if account.halt is level:
         return
     unit.store.put_account(replace(account, halt=level))
-    for symbol in judging.active_symbols(unit):
+    for symbol in unit.store.active_symbols():
         unit.touch(symbol)
 
 

@@ -27,6 +27,9 @@ from shared.contracts.decisions import (
 from shared.contracts.views import PartitionDecided
 from shared.contracts.vocabulary import NOT_A_CONFIRMATION, Reason, StopMode, TrimState
 
+Candidates = dict[tuple[str, str], Candidate]
+"""By symbol and strategy, as they are while a minute is taken."""
+
 
 def arrive(unit: Unit, decided: Decided) -> None:
     """Keep decisions until they are taken. What is decided again about a minute that was taken is dropped."""
@@ -53,11 +56,12 @@ def take(unit: Unit, setup: Setup, through: dt.datetime | None = None) -> None:
 
 
 def _take_minute(unit: Unit, setup: Setup, taken: Sequence[Decided]) -> None:
-    spent = {(one.symbol, one.strategy) for one in unit.store.all_candidates() if one.spent}
+    candidates = {(one.symbol, one.strategy): one for one in unit.store.all_candidates()}
+    spent = {key for key, candidate in candidates.items() if candidate.spent}
     for decided in taken:
         unit.store.put_verdicts(_verdict_row(verdict, decided) for verdict in decided.verdicts)
         for verdict in decided.verdicts:
-            _spend(unit, verdict, decided)
+            _spend(unit, candidates, verdict, decided)
         for mark in decided.marks:
             _mark(unit, mark, decided)
     for leave in _by_symbol(leave for decided in taken for leave in decided.exits):
@@ -67,7 +71,7 @@ def _take_minute(unit: Unit, setup: Setup, taken: Sequence[Decided]) -> None:
     for stop in _by_symbol(stop for decided in taken for stop in decided.stops):
         _stop(unit, stop, taken[0].minute)
     for entry in _by_symbol(entry for decided in taken for entry in decided.entries):
-        _entry(unit, setup, entry, spent=(entry.symbol, entry.strategy) in spent)
+        _entry(unit, setup, candidates, entry, spent=(entry.symbol, entry.strategy) in spent)
 
 
 Intent = TypeVar("Intent", ExitIntent, TrimIntent, StopIntent, EntryIntent)
@@ -91,19 +95,21 @@ def _verdict_row(verdict: Verdict, decided: Decided) -> VerdictRow:
     )
 
 
-def _spend(unit: Unit, verdict: Verdict, decided: Decided) -> None:
+def _spend(unit: Unit, candidates: Candidates, verdict: Verdict, decided: Decided) -> None:
     """A confirmation, taken or refused, uses up the symbol's session, unless its refusal says that it does not."""
-    if verdict.reason in NOT_A_CONFIRMATION:
+    candidate = candidates.get((verdict.symbol, verdict.strategy))
+    if verdict.reason in NOT_A_CONFIRMATION or candidate is None or candidate.spent:
         return
-    for candidate in unit.store.candidates_of(verdict.symbol):
-        if candidate.strategy != verdict.strategy or candidate.spent:
-            continue
-        if verdict.spends:
-            unit.store.upsert_candidate(replace(candidate, spent=True))
-            unit.touch(verdict.symbol)
-        elif verdict.reason is not Reason.CONFIRMED:
-            unit.store.upsert_candidate(replace(candidate, released_at=decided.minute))
-            unit.touch(verdict.symbol)
+    if verdict.spends:
+        _change(unit, candidates, replace(candidate, spent=True))
+    elif verdict.reason is not Reason.CONFIRMED:
+        _change(unit, candidates, replace(candidate, released_at=decided.minute))
+
+
+def _change(unit: Unit, candidates: Candidates, changed: Candidate) -> None:
+    candidates[changed.symbol, changed.strategy] = changed
+    unit.store.upsert_candidate(changed)
+    unit.relist(changed.symbol)
 
 
 def _mark(unit: Unit, mark: Mark, decided: Decided) -> None:
@@ -187,9 +193,9 @@ def _exit_row(intent: str, position: Position, kind: str, at: dt.datetime, reaso
     )
 
 
-def _entry(unit: Unit, setup: Setup, entry: EntryIntent, *, spent: bool) -> None:
+def _entry(unit: Unit, setup: Setup, candidates: Candidates, entry: EntryIntent, *, spent: bool) -> None:
     """spent: an earlier confirmation of this symbol and session went on, or was refused for a reason that spends."""
-    candidate = _candidate(unit, entry)
+    candidate = candidates.get((entry.symbol, entry.strategy))
     row = EntryRow(
         id=entry.id,
         symbol=entry.symbol,
@@ -219,7 +225,6 @@ def _entry(unit: Unit, setup: Setup, entry: EntryIntent, *, spent: bool) -> None
     )
     if not unit.store.put_entry_intent(row):
         return
-    unit.touch(entry.symbol)
     unit.journal(
         "entry_wanted",
         f"{entry.id}: confirmed at {entry.confirm_close} above {entry.pivot}, due {row.due:%H:%M:%S}",
@@ -230,9 +235,4 @@ def _entry(unit: Unit, setup: Setup, entry: EntryIntent, *, spent: bool) -> None
     if refusal is not None:
         working.refuse(unit, row, refusal, stage="arrival")
     if candidate is not None and not candidate.spent:
-        unit.store.upsert_candidate(replace(candidate, spent=True))
-
-
-def _candidate(unit: Unit, entry: EntryIntent) -> Candidate | None:
-    found = [one for one in unit.store.candidates_of(entry.symbol) if one.strategy == entry.strategy]
-    return found[0] if found else None
+        _change(unit, candidates, replace(candidate, spent=True))

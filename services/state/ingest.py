@@ -45,7 +45,7 @@ def take(unit: Unit, sources: Sequence[Source], rules: CandidateRules) -> str:
     for key, row in known.items():
         if row.active and key not in wanted:
             unit.store.upsert_candidate(replace(row, active=False, note=f"no longer in the {row.source}"))
-            unit.touch(row.symbol)
+            unit.relist(row.symbol)
     told = [_told(unit, source) for source in sources]
     return "; ".join(told) or "no list of candidates is configured"
 
@@ -76,7 +76,7 @@ def _list(
             row = replace(row, since=before.since, expires_at=row.expires_at and (before.expires_at or row.expires_at))
     if row != before:
         unit.store.upsert_candidate(row)
-        unit.touch(row.symbol)
+        unit.relist(row.symbol)
 
 
 def _told(unit: Unit, source: Source) -> str:

@@ -164,11 +164,5 @@ def blocked_symbols(unit: Unit) -> list[str]:
     return list(json.loads(unit.store.note("blocked_symbols") or "[]"))
 
 
-def active_symbols(unit: Unit) -> list[str]:
-    """Symbols that planning must look at: held, with open orders, or with something wanted of them."""
-    held = {position.symbol for position in unit.store.list_positions()}
-    return sorted(held | {order.symbol for order in unit.store.open_orders()})
-
-
 def _mark(close: float | None, average: Decimal) -> Decimal:
     return exact(close) if close is not None else average

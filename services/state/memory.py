@@ -98,19 +98,20 @@ class Memory:
         if (bars.minute, bars.part) <= self._taken.get(bars.partition, (self.session.opens_at, -1)):
             return  # a write that was repeated
         self._taken[bars.partition] = (bars.minute, bars.part)
-        rows = bars.rows
-        self._closes.update({row.symbol: row.close for row in rows})
-        followed = [row for row in rows if row.symbol in self._followed]
+        closes = {row.symbol: row.close for row in bars.rows}
+        self._closes.update(closes)
+        followed = self._followed & closes.keys()
         builders = self._builders.setdefault(bars.partition, {})
         minute = minutes_after(self.session.opens_at, bars.minute)
-        for row in followed:
-            self._traded_at[row.symbol] = bars.at
-            builder = builders.get(row.symbol)
+        for symbol in followed:
+            self._traded_at[symbol] = bars.at
+            builder = builders.get(symbol)
             if builder is None:
-                builder = builders[row.symbol] = BarBuilder(self._span, self._minutes)
-            over = builder.add(minute, row.open, row.high, row.low, row.close, row.volume)
+                builder = builders[symbol] = BarBuilder(self._span, self._minutes)
+            close = closes[symbol]  # of the longer bars only the close is ever asked for
+            over = builder.add(minute, close, close, close, close, 0.0)
             if over is not None:
-                self._keep(row.symbol, over.end, over.close)
+                self._keep(symbol, over.end, over.close)
         if followed:
             self.feed_at = bars.at if self.feed_at is None else max(self.feed_at, bars.at)
         if bars.part == bars.parts - 1 and ends_a_span(minute + 1, self._span, self._minutes):

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 import msgspec
 
 from services.state import actions, decisions, numbers, sessions, snapshots, working
-from services.state.judging import Judging, active_symbols
+from services.state.judging import Judging
 from services.state.memory import Memory
 from services.state.setup import Setup
 from services.state.unit import Unit
@@ -75,7 +75,7 @@ class Free:
             sessions.close(unit)
         if _crossed(before, unit.now, MINUTE):
             actions.reconcile(unit, snapshots.EACH_MINUTE)
-        for symbol in active_symbols(unit):
+        for symbol in unit.store.active_symbols():
             unit.touch(symbol)
 
     def go_on(self, unit: Unit, judging: Judging) -> None:
@@ -85,7 +85,7 @@ class Free:
             working.admit_due(unit, judging, self._setup)
         if numbers.outstanding(unit) and self._since.again("events", GAP_S):
             unit.want_reconciliation("trade updates are missing")
-        for symbol in sorted(unit.touched & set(active_symbols(unit))):
+        for symbol in sorted(unit.touched & set(unit.store.active_symbols())):
             working.work(unit, judging, self._setup, symbol)
 
 
@@ -146,7 +146,7 @@ class Conducted:
             return
         if not stage.begun and not self._begin(unit, judging, stage):
             return
-        planned = [working.work(unit, judging, self._setup, symbol) for symbol in active_symbols(unit)]
+        planned = [working.work(unit, judging, self._setup, symbol) for symbol in unit.store.active_symbols()]
         if any(planned) or unit.reconcile_wanted or unit.store.has_open_actions():
             return
         mark(unit, judging, self._setup)

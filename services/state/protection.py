@@ -7,6 +7,7 @@ Covered is what an active stop or a working sale of ours stands for. Shares of a
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -58,15 +59,17 @@ def gap(book: SymbolBook, now: dt.datetime) -> Gap:
     return Gap(0, shares, now) if filling else Gap(shares, 0, now)
 
 
-def measure(unit: Unit, books: list[SymbolBook]) -> None:
-    """Add up what stood open until now, and note what stands open from now on in the symbols of `books`."""
+def measure(unit: Unit, book_of: Callable[[str], SymbolBook]) -> None:
+    """Add up what stood open until now, and note what stands open from now on in the symbols that were touched."""
     before = _GAPS.decode(unit.store.note(_WATCH) or "{}")
     for found in before.values():
         lasted_s = (unit.as_of - found.at).total_seconds()
         _add(unit, UNPROTECTED, found.shares * lasted_s)
         _add(unit, PENDING_COVER, found.pending * lasted_s)
     after = {symbol: Gap(found.shares, found.pending, max(found.at, unit.as_of)) for symbol, found in before.items()}
-    for book in books:
+    held = {position.symbol for position in unit.store.list_positions()} if unit.touched else set()
+    for symbol in sorted(unit.touched & (held | before.keys())):
+        book = book_of(symbol)
         found = gap(book, max(unit.as_of, after[book.symbol].at) if book.symbol in after else unit.as_of)
         after[book.symbol] = found
         _mark_position(unit, book, found)

@@ -130,16 +130,16 @@ class State:
             reports.settle_doubts(unit, self._since)
             if unit.reconcile_wanted:
                 actions.reconcile(unit, unit.reconcile_wanted)
-            symbols = sorted(unit.touched - {""})
-            protection.measure(unit, [judging.book(symbol) for symbol in symbols])
+            protection.measure(unit, judging.book)
             self._views.tell(unit)
             unit.seal()
             self._store.put_outbox(unit.out)
             self._point("state.in_transaction")
         self._since.next_round()
         self._handed = self._store.outbox_end()
-        if unit.touched:
+        if unit.touched or unit.relisted:
             self._follow()
+        if unit.touched:
             self._measure(unit)
         return unit.out
 
@@ -228,10 +228,7 @@ class State:
 
     def _follow(self) -> None:
         """The symbols whose bars matter: candidates, and what is held or at work."""
-        followed = {candidate.symbol for candidate in self._store.list_active_candidates()}
-        followed |= {position.symbol for position in self._store.list_positions()}
-        followed |= {order.symbol for order in self._store.open_orders()}
-        self._memory.follow(followed)
+        self._memory.follow(self._store.followed_symbols())
 
 
 class Guarded:

@@ -8,7 +8,6 @@ from typing import Final
 from msgspec.structs import replace
 
 from services.state import account_stop, protection
-from services.state.judging import active_symbols
 from services.state.model import Candidate, IntentStatus
 from services.state.records import SessionRow
 from services.state.unit import Unit
@@ -49,14 +48,14 @@ def roll(unit: Unit, opened: SessionOpened) -> None:
     unit.store.put_account(replace(account_stop.rolled(account), session=opened.session, armed=False, entry_orders=0))
     protection.begin(unit)
     unit.store.forget_seen(opened.opens_at - SEEN_KEPT)
-    for symbol in active_symbols(unit):
+    for symbol in unit.store.active_symbols():
         unit.touch(symbol)
     unit.journal("session_opened", f"session {opened.session}, closes {opened.closes_at:%H:%M} UTC", cause=opened.id)
 
 
 def _roll_candidate(unit: Unit, candidate: Candidate, opened: SessionOpened) -> None:
     """One that expires is over; one that does not stands for the new session, unspent."""
-    unit.touch(candidate.symbol)
+    unit.relist(candidate.symbol)
     if candidate.expires_at is not None and candidate.expires_at <= opened.opens_at:
         unit.store.upsert_candidate(replace(candidate, active=False, note="expired"))
         return
@@ -70,7 +69,7 @@ def expire_candidates(unit: Unit) -> None:
     for candidate in unit.store.list_active_candidates():
         if candidate.expires_at is not None and candidate.expires_at <= unit.now:
             unit.store.upsert_candidate(replace(candidate, active=False, note="expired"))
-            unit.touch(candidate.symbol)
+            unit.relist(candidate.symbol)
 
 
 def close(unit: Unit) -> None:

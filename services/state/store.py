@@ -68,6 +68,10 @@ ROWS_REMEMBERED: Final = 4096
 _OPEN_ACTION: Final = "status IN ('planned', 'claimed', 'sent', 'unresolved')"
 _OPEN_ORDER: Final = "status NOT IN ('filled', 'rejected', 'canceled', 'expired', 'replaced', 'denied', 'absent')"
 _OPEN_EXIT: Final = "status IN ('pending', 'working')"
+_HELD: Final = "SELECT symbol FROM positions WHERE qty > 0"
+_AT_WORK: Final = f"SELECT symbol FROM order_ledger WHERE {_OPEN_ORDER}"  # noqa: S608 - a constant
+_ACTIVE: Final = f"{_HELD} UNION {_AT_WORK} ORDER BY 1"
+_FOLLOWED: Final = f"{_HELD} UNION {_AT_WORK} UNION SELECT symbol FROM candidates WHERE active = 1"  # noqa: S608 - a constant
 
 _OUTGOING: Final[dict[str, msgspec.json.Decoder[Any]]] = {
     **{name: msgspec.json.Decoder(kind) for name, kind in MESSAGE_TYPES.items()},
@@ -425,6 +429,14 @@ class Store:
             f"ON CONFLICT (only_row) DO UPDATE SET {changes}",
             ACCOUNT.values(account),
         )
+
+    def followed_symbols(self) -> list[str]:
+        """Symbols whose bars matter: candidates, and what is held or at work."""
+        return [symbol for (symbol,) in self._db.execute(_FOLLOWED)]
+
+    def active_symbols(self) -> list[str]:
+        """Symbols that planning must look at, in order: held, or with an order at work."""
+        return [symbol for (symbol,) in self._db.execute(_ACTIVE)]
 
     # Candidates
 

@@ -29,6 +29,7 @@ class Unit:
         self.store = store
         self.out: list[Outgoing] = []
         self.touched: set[str] = set()
+        self.relisted: set[str] = set()
         self.wake: list[tuple[Queue, str, int]] = []
         self.reconcile_wanted = ""
         self._said = int(store.note("said") or 0)
@@ -88,6 +89,10 @@ class Unit:
     def touch(self, symbol: str) -> None:
         """Something changed for `symbol`: it is planned, and its views are told, before the transaction ends."""
         self.touched.add(symbol)
+
+    def relist(self, symbol: str) -> None:
+        """The candidate of `symbol` changed: that is told before the transaction ends."""
+        self.relisted.add(symbol)
 
     def want_reconciliation(self, why: str) -> None:
         """Ledger and broker must be compared; the first reason given is the one shown."""

@@ -12,7 +12,6 @@ from shared.contracts.message import Message
 from shared.contracts.outgoing import Latest
 from shared.contracts.views import AccountChanged, CandidateChanged, PartitionDecided, PositionChanged, ScanLevels
 from shared.contracts.vocabulary import HaltLevel, OrderKind
-from shared.domain.order_life import ENDED
 
 
 class Views:
@@ -23,6 +22,7 @@ class Views:
 
     def __init__(self) -> None:
         self._told: dict[str, object] = {}
+        self._orders_told: dict[str, dict[str, Order]] = {}
 
     def assume_told(self, unit: Unit) -> None:
         """Everything in the ledger is known to the others."""
@@ -31,25 +31,24 @@ class Views:
         unit.back_to(mark)
 
     def tell(self, unit: Unit) -> None:
-        """Say what changed in the touched symbols, and in the account."""
-        self._tell_symbols(unit, unit.touched - {""})
+        """Say what changed in the touched symbols, among candidates, and in the account."""
+        self._tell(unit, unit.touched - {""}, unit.relisted)
 
-    def _tell_symbols(self, unit: Unit, symbols: set[str]) -> None:
-        for symbol in sorted(symbols):
-            self._position(unit, symbol)
-            self._candidates(unit, symbol)
-            self._orders(unit, symbol)
+    def _tell(self, unit: Unit, touched: set[str], relisted: set[str]) -> None:
+        for symbol in sorted(touched | relisted):
+            if symbol in touched:
+                self._position(unit, symbol)
+                self._orders(unit, symbol)
+            if symbol in relisted:
+                self._candidates(unit, symbol)
         self._account(unit)
 
     def everything(self, unit: Unit) -> None:
         """Say all of it again: open positions, active candidates, how far decisions were taken, the account."""
         self._told.clear()
-        store = unit.store
-        self._tell_symbols(
-            unit,
-            {row.symbol for rows in (store.list_positions(), store.list_active_candidates()) for row in rows}
-            | {order.symbol for order in store.open_orders()},
-        )
+        self._orders_told.clear()
+        listed = {candidate.symbol for candidate in unit.store.list_active_candidates()}
+        self._tell(unit, set(unit.store.active_symbols()), listed)
         for partition, through in unit.store.partitions_decided().items():
             unit.say(
                 PartitionDecided(
@@ -83,18 +82,15 @@ class Views:
             unit.say(Latest(key=f"candidate:{symbol}", fields=shown(winner) if winner is not None else {}))
 
     def _orders(self, unit: Unit, symbol: str) -> None:
-        open_now = {f"order:{order.client_order_id}": order for order in unit.store.open_orders(symbol)}
-        for key, order in open_now.items():
-            if not self._is_known(key, order):
+        told = self._orders_told.pop(symbol, {})
+        at_work = {f"order:{order.client_order_id}": order for order in unit.store.open_orders(symbol)}
+        for key, order in at_work.items():
+            if told.get(key) != order:
                 unit.say(Latest(key=key, fields=shown(order)))
-        gone = [
-            key
-            for key, order in self._told.items()
-            if isinstance(order, Order) and order.symbol == symbol and order.status not in ENDED and key not in open_now
-        ]
-        for key in gone:
-            del self._told[key]
+        for key in told.keys() - at_work.keys():
             unit.say(Latest(key=key, fields={}))
+        if at_work:
+            self._orders_told[symbol] = at_work
 
     def _account(self, unit: Unit) -> None:
         message = account_view(unit)

@@ -92,7 +92,6 @@ def refuse(unit: Unit, row: EntryRow, verdict: Refused, stage: str) -> None:
     unit.store.put_verdicts([_verdict(row, stage, "refused", verdict.reason, verdict.figures, unit)])
     if not verdict.spends:
         release(unit, row.symbol, row.strategy)
-    unit.touch(row.symbol)
     unit.journal(
         "entry_refused",
         f"{row.id}: {verdict.reason}",
@@ -107,6 +106,7 @@ def release(unit: Unit, symbol: str, strategy: str) -> None:
     for candidate in unit.store.candidates_of(symbol):
         if candidate.strategy == strategy:
             unit.store.upsert_candidate(replace(candidate, spent=False, released_at=unit.now))
+            unit.relist(symbol)
 
 
 def _verdict(

@@ -454,7 +454,7 @@ class World:
             known = [row for row in unit.store.candidates_of(symbol) if row.session == SESSION and row.active]
             if not known:
                 unit.store.upsert_candidate(candidate(symbol, unit.now))
-                unit.touch(symbol)
+                unit.relist(symbol)
         return f"{len(self.symbols)} candidates"
 
     # Turning the crank

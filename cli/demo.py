@@ -31,7 +31,7 @@ def demo(
         str | None, typer.Option("--until", metavar="DATE", help="Play every session from --session to this one.")
     ] = None,
     watchlist: Annotated[
-        str | None, typer.Option("--watchlist", metavar="A,B,...", help="Candidates; else every symbol of the market.")
+        str | None, typer.Option("--watchlist", metavar="A,B|FILE", help="Candidates; else every symbol of the market.")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of the synthetic market, and of every draw.")] = SEED,
     speed: Annotated[

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from cli import market
 from cli.installation import Installation, bus_of, free_port, home_held, url_of
+from cli.lists import tell_complaints
 from cli.options import settings_of_home
 from cli.picture import picture
 from cli.play import Market, Play, Start, begin, start_of
@@ -55,6 +56,7 @@ def run(asked: Asked, as_json: bool) -> int:
         start = start_of(data, play)
         prepare_bus(settings, start)
         begin(data, play, start)
+        tell_complaints(settings)
         screen = screen_for(f"{title_of(play)}, {start}", as_json)
         began = time.monotonic()
         try:

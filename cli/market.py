@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
+import typer
 
+from cli.lists import symbols_in
 from cli.show import NEW_YORK
 from cli.trouble import Trouble
 from services.market_data.bar_files import collect, scan_minutes
@@ -57,9 +59,17 @@ def symbols_of(feed: RecordedFeed | SyntheticFeed, settings: Settings, sessions:
 
 
 def chosen(text: str | None, symbols: tuple[str, ...], where: str) -> tuple[str, ...]:
-    """The symbols named in `text`, all where it is None. Raises Trouble for one that is unknown in `where`."""
+    """The symbols named in `text`, or in the file that it names, all where it is None; bad rows of a file are told.
+
+    Raises Trouble for a symbol that is unknown in `where`, and for a file without any good row.
+    """
     if text is None:
         return symbols
+    if Path(text).is_file():
+        good, bad = symbols_in(Path(text), symbols, where)
+        for line in bad:
+            typer.echo(line, err=True)
+        return good
     names = tuple(dict.fromkeys(part.strip().upper() for part in text.split(",") if part.strip()))
     if not names:
         raise Trouble("--watchlist names no symbol: write it as AAPL,FB")

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from cli.context import histories, market_context
 from cli.installation import Installation, bus_of, home_held, is_conducted
+from cli.lists import tell_complaints
 from cli.options import settings_of_home
 from cli.picture import Picture
 from cli.playing import LOOK_S, look, session_is_over, settings_with
@@ -46,6 +47,7 @@ def run_cycles(*, dry_run: bool, once: bool, poll_s: float, as_json: bool) -> in
     stop = Stop().on_signals()
     told: set[str] = set()
     with home_held(settings), Installation(settings) as installation:
+        tell_complaints(settings)
         typer.echo(f"{SAFE_WORDS[settings.broker.kind]}; feed {settings.feed.kind}", err=True)
         for seen in _cycles(settings, installation, stop, None if once else poll_s):
             cycle = _cycle(settings, seen, told)

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from cli import market
 from cli.installation import Installation, end, home_held, is_conducted, url_of
+from cli.lists import tell_complaints
 from cli.options import settings_of_home
 from cli.playing import TEND_S, moments, settings_with
 from cli.screen import screen_for
@@ -41,6 +42,7 @@ def run(as_json: bool) -> int:
     settings = configured(settings_of_home())
     stop = Stop().on_signals()
     with home_held(settings):
+        tell_complaints(settings)
         screen = screen_for(title_of(settings), as_json)
         try:
             with Installation(settings) as installation:

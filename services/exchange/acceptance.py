@@ -7,6 +7,7 @@ from typing import Final
 
 from services.exchange import reservations, wash_trade
 from services.exchange.book import Book
+from services.exchange.groups import waits_to_replace
 from services.exchange.orders import Order
 from services.exchange.refusals import Refusal, Why, refuse, text_of
 from services.exchange.requests import ReplaceRequest, Terms, base_refusal, client_id_refusal, grid_refusal
@@ -38,7 +39,10 @@ def asset_refusal(symbol: str, rules: ExchangeRules) -> Refusal | None:
     return refuse(Why.ASSET_UNTRADABLE, symbol) if symbol in rules.untradable else None
 
 
-def cancel_refusal(order: Order, rules: ExchangeRules) -> Refusal | None:
+def cancel_refusal(order: Order, book: Book, rules: ExchangeRules) -> Refusal | None:
+    """A replacement that does not stand yet cannot be cancelled, nor can the order that it is to replace."""
+    if waits_to_replace(book, order):
+        return refuse(Why.CANCEL_STATUS, Status.PENDING_NEW)
     if order.status is Status.CANCELED and rules.repeat_cancel_accepted:
         return None
     if order.status is Status.PENDING_REPLACE:
@@ -49,7 +53,7 @@ def cancel_refusal(order: Order, rules: ExchangeRules) -> Refusal | None:
 def replace_refusal(order: Order, request: ReplaceRequest, book: Book, rules: ExchangeRules) -> Refusal | None:
     """The first thing that stands against replacing `order`."""
     return (
-        _replaceable(order)
+        _replaceable(order, book)
         or client_id_refusal(request.client_order_id)
         or _unique(request.client_order_id, book)
         or grid_refusal("limit_price", request.limit_price)
@@ -164,7 +168,9 @@ def _money_refusal(cost: Decimal, buying_power: Decimal) -> Refusal | None:
     return refuse(Why.BUYING_POWER, buying_power=text_of(buying_power), cost_basis=text_of(cost))
 
 
-def _replaceable(order: Order) -> Refusal | None:
+def _replaceable(order: Order, book: Book) -> Refusal | None:
+    if waits_to_replace(book, order):
+        return refuse(Why.REPLACE_STATUS, Status.PENDING_NEW)
     if order.status is Status.REPLACED:
         return refuse(Why.ALREADY_REPLACED)
     if not order.is_open:

@@ -61,7 +61,7 @@ class Exchange:
         order = self.book.order(order_id)
         if order is None:
             return refuse(Why.ORDER_UNKNOWN, order_id)
-        if refusal := acceptance.cancel_refusal(order, self.rules):
+        if refusal := acceptance.cancel_refusal(order, self.book, self.rules):
             return refusal
         life.cancel(self.book, self.rules, order, now)
         return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from services.exchange.book import Book
 from services.exchange.orders import Order
-from services.exchange.words import OrderClass, Type
+from services.exchange.words import OrderClass, Status, Type
 
 
 def siblings(book: Book, order: Order) -> list[Order]:
@@ -30,3 +30,9 @@ def is_second(order: Order) -> bool:
     """The stop of a pair."""
     in_pair = order.order_class in (OrderClass.OCO, OrderClass.BRACKET)
     return in_pair and order.parent is not None and order.type is not Type.LIMIT
+
+
+def waits_to_replace(book: Book, order: Order) -> bool:
+    """It exists, and does not stand before its predecessor is replaced; it ends with that one."""
+    old = None if order.replaces is None else book.order(order.replaces)
+    return old is not None and old.status is Status.PENDING_REPLACE

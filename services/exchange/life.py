@@ -13,7 +13,7 @@ import msgspec
 
 from services.exchange import hours
 from services.exchange.book import Book
-from services.exchange.groups import is_second, siblings
+from services.exchange.groups import is_second, siblings, waits_to_replace
 from services.exchange.orders import ZERO, Order, name_uuid
 from services.exchange.requests import ReplaceRequest, Terms
 from services.exchange.words import Event, OrderClass, Status, Tif, Type
@@ -83,7 +83,7 @@ def expire(book: Book, rules: ExchangeRules, now: dt.datetime) -> None:
     over = [order for order in book.open_orders() if is_over(order)]
     for old in sorted(over, key=lambda order: (order.parent is not None, order.client_order_id)):
         order = standing(book, old)
-        if order.is_open and not _waits_to_replace(book, order):
+        if order.is_open and not waits_to_replace(book, order):
             end_group(book, _end(book, order, _end_of_time(order), now), now)
 
 
@@ -101,7 +101,7 @@ def cancel(book: Book, rules: ExchangeRules, order: Order, now: dt.datetime) -> 
 def cancel_now(book: Book, order: Order, now: dt.datetime) -> None:
     """The broker cancels by itself, without the delay of a request."""
     order = standing(book, order)
-    if order.is_open and not _waits_to_replace(book, order):
+    if order.is_open and not waits_to_replace(book, order):
         end_group(book, _end(book, order, Event.CANCELED, now), now)
 
 
@@ -177,7 +177,7 @@ def end_group(book: Book, ended: Order, at: dt.datetime) -> None:
     parent = standing(book, ended) if ended.parent is None else book.order(ended.parent)
     assert parent is not None
     for other in (parent, *book.legs(parent)):
-        if other.is_open and not _waits_to_replace(book, other):
+        if other.is_open and not waits_to_replace(book, other):
             _end(book, other, Event.CANCELED, at)
 
 
@@ -312,9 +312,3 @@ def _end(book: Book, order: Order, event: Event, at: dt.datetime, *, silent: boo
 
 def _end_of_time(order: Order) -> Event:
     return Event.CANCELED if order.time_in_force is Tif.GTC else Event.EXPIRED
-
-
-def _waits_to_replace(book: Book, order: Order) -> bool:
-    """It exists, and does not stand before its predecessor is replaced; it ends with that one."""
-    old = None if order.replaces is None else book.order(order.replaces)
-    return old is not None and old.status is Status.PENDING_REPLACE

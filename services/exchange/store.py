@@ -10,7 +10,7 @@ import fcntl
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import msgspec
 
@@ -44,20 +44,18 @@ class BookFile:
     """Written by one process at a time: a lock on `<file>.lock` is held for life."""
 
     def __init__(self, path: Path) -> None:
+        """Raises BookUnusable."""
         self._path = path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = path.with_name(path.name + ".lock").open("w")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BookUnusable(f"{path} is in use by another exchange; stop it, or choose another home") from None
-        except OSError as fault:
-            raise BookUnusable(f"{path} cannot be written ({fault.strerror}); choose another home") from None
+        self._lock = _locked(path)
         try:
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._prepare()
         except sqlite3.Error as fault:
+            self.close()
             raise BookUnusable(f"{path} is no book of an exchange ({fault}); move it away to begin a new one") from None
+        except BookUnusable:
+            self.close()
+            raise
 
     def close(self) -> None:
         self._connection.close()
@@ -107,15 +105,30 @@ class BookFile:
 
     def _prepare(self) -> None:
         execute = self._connection.execute
-        execute("PRAGMA journal_mode = WAL")
-        execute("PRAGMA synchronous = NORMAL")
         (version,) = execute("PRAGMA user_version").fetchone()
         if version > VERSION:
             raise BookUnusable(
                 f"{self._path} is of version {version}, newer than this program's {VERSION}; use the newer program"
             )
+        execute("PRAGMA journal_mode = WAL")
+        execute("PRAGMA synchronous = NORMAL")
         if version == 0:
             self._connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+
+
+def _locked(path: Path) -> IO[str]:
+    """The lock of `path`, held until it is closed. Raises BookUnusable."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.with_name(path.name + ".lock").open("w")
+    except OSError as fault:
+        raise BookUnusable(f"{path} cannot be written ({fault.strerror}); choose another home") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise BookUnusable(f"{path} is in use by another exchange; stop it, or choose another home") from None
+    return lock
 
 
 def _text(value: object) -> str:

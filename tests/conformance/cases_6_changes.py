@@ -296,6 +296,16 @@ def _(b: Broker) -> None:
     assert b.cancel(order).message == "cannot cancel order in pending_replace status"
 
 
+@case(CANCEL, "Of a replacement that does not stand yet is refused", "Alpaca docs: order life")
+def _(b: Broker) -> None:
+    b.ready(replace_delay=5)
+    new = b.replace(resting(b), limit_price=98.0).body
+    assert b.cancel(new).message == "cannot cancel order in pending_new status"
+    assert b.replace(new, limit_price=97.0).message == "cannot replace order in pending_new status"
+    b.wait(5)
+    assert (b.cancel(new).status, b.status(new)) == (204, "canceled")
+
+
 @case(CANCEL, "Of an order in the night queue is accepted", "Alpaca docs: order life")
 def _(b: Broker) -> None:
     b.ready()

@@ -62,11 +62,11 @@ def daily_from_minutes(minutes: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def without_faults(minutes: pl.DataFrame, days: Sequence[Session], max_jump: float) -> pl.DataFrame:
-    """Rows of `in_session` that pass the bar checks, so that one bad print does not become a level.
+def suspect_sessions(minutes: pl.DataFrame, max_jump: float) -> pl.DataFrame:
+    """`symbol, session` of every symbol's session in which a bar might fail a check; all others are good as a whole.
 
-    Whole columns first find the symbols' sessions in which anything could be wrong; only these are checked bar by bar,
-    by the same checks as the session that is traded.
+    minutes: rows of `in_session`, one session after the other. The jump against the close of the day before is seen
+    here only where that day stands in `minutes`.
     """
     close_before = pl.col("close").shift(1).over("symbol")
     could_be_wrong = (
@@ -80,8 +80,17 @@ def without_faults(minutes: pl.DataFrame, days: Sequence[Session], max_jump: flo
         | ((close_before - pl.col("low")) > max_jump * close_before)
         | (pl.col("start").dt.truncate("1m") != pl.col("start"))
     )
+    return minutes.filter(could_be_wrong.fill_null(value=False)).select("symbol", "session").unique()
+
+
+def without_faults(minutes: pl.DataFrame, days: Sequence[Session], max_jump: float) -> pl.DataFrame:
+    """Rows of `in_session` that pass the bar checks, so that one bad print does not become a level.
+
+    Whole columns first find the symbols' sessions in which anything could be wrong; only these are checked bar by bar,
+    by the same checks as the session that is traded.
+    """
     marked = minutes.with_row_index("row")
-    suspects = marked.filter(could_be_wrong.fill_null(value=False)).select("symbol", "session").unique()
+    suspects = suspect_sessions(marked, max_jump)
     if suspects.is_empty():
         return minutes
     by_date = {day.session: day for day in days}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Final, assert_never
+from typing import assert_never
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -16,6 +16,8 @@ from services.state.setup import Setup
 from services.state.unit import Unit
 from services.state.views import level_text
 from shared.contracts.commands import (
+    DONE,
+    REFUSED,
     Adopt,
     Arm,
     Block,
@@ -34,9 +36,6 @@ from shared.contracts.ids import is_symbol
 from shared.contracts.money import round_down
 from shared.contracts.vocabulary import HaltLevel, OrderKind, StopMode, TrimState
 from shared.runtime.halt import HaltFile
-
-DONE: Final = "command_done"
-REFUSED: Final = "command_refused"
 
 
 class Answered(Struct, frozen=True):

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Final
 
 from shared.contracts.message import Message
+
+DONE: Final = "command_done"
+REFUSED: Final = "command_refused"
+"""Kinds of the journal's answers: it was obeyed, or the text says why not."""
 
 
 class Command(Message, frozen=True, kw_only=True):

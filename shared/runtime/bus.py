@@ -52,12 +52,12 @@ class Life(Struct, frozen=True):
     epoch: int
 
 
-def connect_redis(url: str) -> redis.Redis:
-    """A client without silent retries. url: redis://, rediss:// or unix://."""
+def connect_redis(url: str, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Redis:
+    """A client without silent retries. url: redis://, rediss:// or unix://. timeout_s: of one request."""
     return redis.Redis.from_url(
         url,
-        socket_timeout=SOCKET_TIMEOUT_S,
-        socket_connect_timeout=3.0,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=min(timeout_s, 3.0),
         retry=Retry(NoBackoff(), 0),
         retry_on_timeout=False,
         decode_responses=False,
@@ -124,6 +124,11 @@ class Bus:
                 pipe.xrevrange(self.key(name), count=1)
             found = pipe.execute()
         return {name: _text(rows[0][0]) for name, rows in zip(names, found, strict=True) if rows}
+
+    def withdraw(self, stream: str, entry_id: str) -> None:
+        """Take one entry back: who has not read it yet never will. Raises BusDown."""
+        with _Faults():
+            self.client.xdel(self.key(stream), entry_id)
 
     def publish(self, outgoing: Iterable[Outgoing]) -> None:
         """Send everything, in order. Raises BusDown: then nothing, some or all of it was sent; send all of it again."""

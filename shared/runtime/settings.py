@@ -158,9 +158,7 @@ class AlertSettings(Section):
     critical: tuple[SecretStr, ...] = Field((), description="addresses that get critical alerts alone")
     repeat_after: Annotated[float, Field(ge=0)] = Field(900, description="seconds until the same alert is sent again")
     pause: Annotated[float, Field(ge=0)] = Field(5, description="seconds between two messages to one address")
-    timeout: Annotated[float, Field(gt=0, le=120)] = Field(
-        15, description="seconds after which an address hangs"
-    )
+    timeout: Annotated[float, Field(gt=0, le=120)] = Field(15, description="seconds after which an address hangs")
     quiet_from: time | None = Field(None, description="New York; from then on only critical alerts are sent")
     quiet_until: time | None = Field(None, description="New York; what was held back is sent then")
     summary: bool = Field(True, description="a summary at the session's end")

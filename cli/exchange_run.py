@@ -17,7 +17,7 @@ from cli.exchange_market import Feed, FileHistory, LiveMarket, NoMarket, PlayedS
 from cli.options import settings_of_home
 from cli.show import NEW_YORK, compact_json
 from cli.trouble import DONE, Trouble
-from services.exchange.__main__ import WallClock, build_app, first_book
+from services.exchange.__main__ import WallClock, build_app, first_book, watch
 from services.exchange.exchange import Exchange
 from services.exchange.faults import BadScript
 from services.exchange.market import Market
@@ -96,6 +96,7 @@ def run(wanted: Wanted, as_json: bool) -> int:
         _say(as_json, server, parts, path)
         waiting = threading.Event()
         while not stop.asked:
+            watch(server, parts.venue)
             for message in parts.feed.messages():
                 steps.step([Entry("", "", heard) for heard in (message, *ticks_after(message))])
             parts.venue.do(lambda exchange, now: exchange.expire(now))

@@ -13,7 +13,7 @@ from services.exchange.faults import BadScript, Faults
 from services.exchange.market import Market
 from services.exchange.service import PROGRESS, SERVICE, BusSteps, read_progress, ticks_after
 from services.exchange.store import BookFile, BookUnusable
-from services.exchange.venue import Clock, TickClock, Venue
+from services.exchange.venue import Broken, Clock, TickClock, Venue
 from services.exchange.web import Access, App, JsonLog, Server
 from shared.contracts import streams
 from shared.contracts.message import Message
@@ -76,10 +76,12 @@ def build_steps(venue: Venue, file: BookFile, app: App, bus: Bus) -> BusSteps:
     return BusSteps(venue, app, progress, bars, move_to)
 
 
-def watch(server: Server) -> list[Message]:
-    """An exchange that nobody can reach must not seem alive."""
+def watch(server: Server, venue: Venue) -> list[Message]:
+    """An exchange that nobody can reach, or whose book is not what it kept, must not seem alive: it starts again."""
     if not server.alive:
         raise RuntimeError("the web server's thread has ended")
+    if venue.is_broken:
+        raise Broken("a request failed half-way; the book in the file is whole")
     return []
 
 
@@ -91,8 +93,8 @@ def keep_time(venue: Venue) -> list[Message]:
 
 def build_pace(settings: Settings, venue: Venue, server: Server) -> ConductedPace | FreePace:
     if settings.run.pace is Pace.CONDUCTED:
-        return ConductedPace(inlets=[lambda: watch(server)])
-    return FreePace([lambda: watch(server), lambda: keep_time(venue)], ticks_after, TURN_MS)
+        return ConductedPace(inlets=[lambda: watch(server, venue)])
+    return FreePace([lambda: watch(server, venue), lambda: keep_time(venue)], ticks_after, TURN_MS)
 
 
 def main() -> None:

@@ -10,7 +10,14 @@ from services.exchange.book import Book
 from services.exchange.groups import waits_to_replace
 from services.exchange.orders import Order
 from services.exchange.refusals import Refusal, Why, refuse, text_of
-from services.exchange.requests import ReplaceRequest, Terms, base_refusal, client_id_refusal, grid_refusal
+from services.exchange.requests import (
+    ReplaceRequest,
+    Terms,
+    base_refusal,
+    client_id_refusal,
+    grid_refusal,
+    magnitude_refusal,
+)
 from services.exchange.words import REPLACEABLE, OrderClass, Side, Status, Tif, Type
 from shared.contracts.exchange_rules import ExchangeRules
 
@@ -54,6 +61,7 @@ def replace_refusal(order: Order, request: ReplaceRequest, book: Book, rules: Ex
     """The first thing that stands against replacing `order`."""
     return (
         _replaceable(order, book)
+        or magnitude_refusal({"qty": request.qty, "limit_price": request.limit_price, "stop_price": request.stop_price})
         or client_id_refusal(request.client_order_id)
         or _unique(request.client_order_id, book)
         or grid_refusal("limit_price", request.limit_price)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final, TypeVar
@@ -16,6 +16,7 @@ from shared.contracts.money import tick
 
 MAX_CLIENT_ORDER_ID: Final = 128
 MAX_QTY_DECIMALS: Final = 9
+MOST_DIGITS: Final = 12
 CENT: Final = Decimal("0.01")
 
 Word = TypeVar("Word", bound=StrEnum)
@@ -131,6 +132,21 @@ def first_refusal(terms: Terms, checks: tuple[Check, ...]) -> Refusal | None:
     return None
 
 
+def magnitude_refusal(numbers: Mapping[str, Decimal | None]) -> Refusal | None:
+    """No quantity and no price of a market has more than twelve digits before the point, or thirty behind it."""
+    for name, number in numbers.items():
+        if number is not None and not (
+            number.is_finite() and number.adjusted() < MOST_DIGITS and _decimals(number) <= 30
+        ):
+            return refuse(Why.PARAMETER, name)
+    return None
+
+
+def _decimals(number: Decimal) -> int:
+    exponent = number.as_tuple().exponent
+    return -exponent if isinstance(exponent, int) else 0
+
+
 def client_id_refusal(client_order_id: str | None) -> Refusal | None:
     if client_order_id is not None and len(client_order_id) > MAX_CLIENT_ORDER_ID:
         return refuse(Why.ID_TOO_LONG)
@@ -148,6 +164,20 @@ def grid_refusal(name: str, price: Decimal | None) -> Refusal | None:
     return None
 
 
+def _magnitude(terms: Terms) -> Refusal | None:
+    return magnitude_refusal(
+        {
+            "qty": terms.qty,
+            "notional": terms.notional,
+            "limit_price": terms.limit_price,
+            "stop_price": terms.stop_price,
+            "take_profit.limit_price": terms.take_profit,
+            "stop_loss.stop_price": terms.stop_loss,
+            "stop_loss.limit_price": terms.stop_loss_limit,
+        }
+    )
+
+
 def _client_id(terms: Terms) -> Refusal | None:
     return client_id_refusal(terms.client_order_id)
 
@@ -162,9 +192,7 @@ def _amount(terms: Terms) -> Refusal | None:
     assert terms.qty is not None
     if terms.qty <= 0:
         return refuse(Why.QTY_NOT_POSITIVE)
-    exponent = terms.qty.normalize().as_tuple().exponent
-    assert isinstance(exponent, int)
-    return refuse(Why.QTY_DECIMALS) if -exponent > MAX_QTY_DECIMALS else None
+    return refuse(Why.QTY_DECIMALS) if _decimals(terms.qty.normalize()) > MAX_QTY_DECIMALS else None
 
 
 PRICES_OF: Final[dict[tuple[Type, bool, bool], Why]] = {
@@ -263,7 +291,7 @@ def base_refusal(terms: Terms, base: Decimal | None) -> Refusal | None:
     return None
 
 
-SHAPE: Final[tuple[Check, ...]] = (_client_id, _amount, _prices, _class, _extended, _fraction, _grid, _legs)
+SHAPE: Final[tuple[Check, ...]] = (_magnitude, _client_id, _amount, _prices, _class, _extended, _fraction, _grid, _legs)
 
 
 def _word(words: type[Word], text: str | None) -> Word | None:

@@ -53,6 +53,10 @@ class TickClock:
 Listener = Callable[[Sequence[Update]], None]
 
 
+class Broken(Exception):
+    """A change failed half-way, or could not be kept. Nothing of it went out, and nothing does any more."""
+
+
 class Venue:
     """`listener` is told of trade updates in the order of their numbers, while the lock is held: it must not wait."""
 
@@ -61,6 +65,7 @@ class Venue:
         self.market = market
         self.clock = clock
         self._keeps = keeps
+        self.is_broken = False
         self._lock = threading.Lock()
         self._listeners: list[Listener] = []
 
@@ -77,16 +82,26 @@ class Venue:
         notes: what else to keep in the same transaction, asked after `call`.
         """
         with self._lock:
-            now = self.clock.now()
-            self.exchange.advance(now)
-            result = call(self.exchange, now)
-            changes, updates = self.exchange.book.take_changes(), self.exchange.book.take_updates()
-            kept = notes()
-            if changes or kept:
-                crash_here("exchange.before_commit")
-                self._keeps.keep(changes, self.exchange, kept)
-                crash_here("exchange.after_commit")
-            if updates:
-                for listener in self._listeners:
-                    listener(updates)
+            if self.is_broken:
+                raise Broken("the book in memory is not the book in the file; start again")
+            try:
+                result = self._do(call, notes)
+            except BaseException:
+                self.is_broken = True
+                raise
             return result, self.exchange.book.account.updates
+
+    def _do(self, call: Callable[[Exchange, dt.datetime], Result], notes: Callable[[], Mapping[str, str]]) -> Result:
+        now = self.clock.now()
+        self.exchange.advance(now)
+        result = call(self.exchange, now)
+        changes, updates = self.exchange.book.take_changes(), self.exchange.book.take_updates()
+        kept = notes()
+        if changes or kept:
+            crash_here("exchange.before_commit")
+            self._keeps.keep(changes, self.exchange, kept)
+            crash_here("exchange.after_commit")
+        if updates:
+            for listener in self._listeners:
+                listener(updates)
+        return result

@@ -499,6 +499,16 @@ def _(b: Broker) -> None:
     assert said.status == 200
 
 
+@case(REQUEST, "Numbers beyond any market are refused, not computed with", "own limit")
+def _(b: Broker) -> None:
+    b.ready()
+    order = b.ask("POST", "/orders", body=_LIMIT).body
+    for fields in ({"qty": "1e400"}, {"limit_price": "1e999999"}, {"limit_price": "1e-999999"}):
+        said = b.ask("POST", "/orders", body=_LIMIT | fields)
+        assert (said.status, said.code) == (422, BAD)
+        assert b.ask("PATCH", f"/orders/{order['id']}", body=fields).status == 422
+
+
 @case(REQUEST, "An id that is no UUID is refused in its own way", "alpacahq/Alpaca-API#135")
 def _(b: Broker) -> None:
     said = b.order_by_id("not-a-uuid")

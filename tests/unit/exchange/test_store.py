@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from services.exchange.market import Market
 from services.exchange.store import VERSION, BookFile, BookUnusable
+from services.exchange.venue import Broken, TickClock, Venue
 from tests.unit.exchange.market import MINUTE, OPEN, an_exchange, flat, placed
 
 
@@ -77,3 +79,18 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(BookUnusable, match="cannot be written"):
         BookFile(tmp_path / "file" / "book.sqlite")
+
+
+def test_a_change_that_cannot_be_kept_is_not_told_and_ends_the_venue() -> None:
+    class Full:
+        def keep(self, *_: object) -> None:
+            raise sqlite3.OperationalError("database or disk is full")
+
+    venue = Venue(an_exchange(), Market(), TickClock(OPEN), Full())
+    told: list[object] = []
+    venue.listen(told.extend)
+    with pytest.raises(sqlite3.OperationalError):
+        venue.do(placed)
+    with pytest.raises(Broken):
+        venue.do(lambda exchange, now: None)
+    assert (told, venue.is_broken) == ([], True)

@@ -50,7 +50,7 @@ def replace_with(unit: Unit, old: Order, new: Order) -> None:
 
 def cancel(unit: Unit, target: Order, cause: str) -> None:
     """Ask for the end of `target`."""
-    action = f"{target.client_order_id}-cancel-{unit.store.next_number(f'cancels-{target.client_order_id}')}"
+    action = f"{target.client_order_id}-cancel-{unit.store.count_cancels(target.client_order_id) + 1}"
     unit.store.update_order(replace(target, in_flight=action))
     _issue(unit, action, ActionKind.CANCEL, Queue.PROTECT, replace(target, cause=cause), target=target.client_order_id)
 

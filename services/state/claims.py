@@ -64,11 +64,18 @@ def _reply(unit: Unit, request: ClaimRequest, setup: Setup, objection: Objection
 
 def _objection(unit: Unit, action: ActionRow, objection: Objection) -> str:
     """Why the action is not to be done; what follows from that is written down."""
+    order = unit.store.order(action.order_id) if action.order_id else None
     target = unit.store.order(action.target) if action.target else None
-    if action.kind in (ActionKind.CANCEL, ActionKind.REPLACE) and (target is None or target.status in ENDED):
-        why = f"{action.target} is over"
+    over = target is None or target.status in ENDED
+    if action.kind is ActionKind.REPLACE and over and order is not None and order.broker_id is not None:
+        actions.end(unit, action, ActionStatus.DONE)  # the broker's own word came before any reply
+        return f"{action.order_id} stands in place of {action.target}"
+    if action.kind is ActionKind.CANCEL and over:
+        actions.end(unit, action, ActionStatus.DONE)
+        return f"{action.target} is over"
+    if action.kind is ActionKind.REPLACE and over and action.status is not ActionStatus.UNRESOLVED:
+        why = f"{action.target} is over"  # of unknown fate it is looked up: it may be what ended the target
     else:
-        order = unit.store.order(action.order_id) if action.order_id else None
         why = objection(action, order) if order is not None else NO_OBJECTION
     if why:
         _take_back(unit, action, why)

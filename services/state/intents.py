@@ -7,9 +7,9 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from services.state.model import ExitRow, IntentStatus, Order
+from services.state.model import EntryRow, ExitRow, IntentStatus, Order
 from services.state.unit import Unit
-from shared.contracts.vocabulary import OrderKind, Status, TrimState
+from shared.contracts.vocabulary import KEEPS_THE_SESSION, OrderKind, Status, TrimState
 from shared.domain.order_life import ENDED
 
 
@@ -24,6 +24,30 @@ def end_entry(unit: Unit, order: Order) -> None:
     status = IntentStatus.REFUSED if refused else IntentStatus.EXPIRED
     reason = order.note if order.status is Status.DENIED else _OVER[order.status]
     unit.store.update_entry_intent(replace(intent, status=status, reason=reason))
+    if order.status is Status.DENIED:
+        _take_back(unit, intent, reason, order)
+
+
+def _take_back(unit: Unit, intent: EntryRow, reason: str, order: Order) -> None:
+    """An entry that was held back at its claim was never sent: it counts as little as one refused when due."""
+    if reason in KEEPS_THE_SESSION:
+        release(unit, intent.symbol, intent.strategy)
+    account = unit.store.account()
+    if account.session == order.session:
+        unit.store.put_account(replace(account, entry_orders=count_entries(unit, order.session)))
+
+
+def count_entries(unit: Unit, session: dt.date) -> int:
+    """Entry orders of the session that went out or may still."""
+    return sum(order.status is not Status.DENIED for order in unit.store.entry_orders_of(session))
+
+
+def release(unit: Unit, symbol: str, strategy: str) -> None:
+    """The symbol's session is not used up: a later fresh break may confirm."""
+    for candidate in unit.store.candidates_of(symbol):
+        if candidate.strategy == strategy:
+            unit.store.upsert_candidate(replace(candidate, spent=False, released_at=unit.now))
+            unit.relist(symbol)
 
 
 _OVER: Final = {

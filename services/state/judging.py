@@ -85,7 +85,7 @@ class Judging:
             market=market,
             halt=account.halt,
             armed=account.armed or not self._setup.live,
-            broker_open=None,
+            broker_open=False if store.note(snapshots.CLOCKS_DIFFER) else None,
             feed_at=memory.feed_at,
             symbol_at=memory.traded_at(symbol),
             halted=memory.halted(symbol),
@@ -152,11 +152,6 @@ class Judging:
         others = [self._memory.daily_closes(other) for other in held]
         rules = self._setup.rules.size
         return sizing.correlation_penalty(sizing.correlations_with(own, others, rules), rules)
-
-
-def entries_counted(unit: Unit, market: Market) -> int:
-    """Entry orders of the session that went out or may still."""
-    return sum(order.status is not Status.DENIED for order in unit.store.entry_orders_of(market.session))
 
 
 def blocked_symbols(unit: Unit) -> list[str]:

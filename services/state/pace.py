@@ -15,6 +15,7 @@ from services.state import actions, decisions, numbers, sessions, snapshots, wor
 from services.state.judging import Judging
 from services.state.memory import Memory
 from services.state.setup import Setup
+from services.state.store import Store
 from services.state.unit import Unit
 from shared.contracts.clock import Folded, Settled, Tick, TickPhase
 from shared.contracts.market import SessionOpened
@@ -35,12 +36,11 @@ class Lists(Protocol):
 
 
 class Pace(Protocol):
-    """waits: whether there may be something to do though nothing arrived."""
-
-    waits: bool
-
     def tick(self, unit: Unit, tick: Tick) -> None:
         """Take a tick."""
+
+    def waits(self, store: Store) -> bool:
+        """Whether there may be something to do though nothing arrived."""
 
     def go_on(self, unit: Unit, judging: Judging) -> None:
         """Do what can be done now, at the end of a batch."""
@@ -48,8 +48,6 @@ class Pace(Protocol):
 
 class Free:
     """The wall clock: a local tick each second; in between, what arrives is worked at once."""
-
-    waits = False
 
     def __init__(self, memory: Memory, setup: Setup, lists: Lists, since: actions.Waits) -> None:
         self._memory = memory
@@ -77,6 +75,9 @@ class Free:
             actions.reconcile(unit, snapshots.EACH_MINUTE)
         for symbol in unit.store.active_symbols():
             unit.touch(symbol)
+
+    def waits(self, store: Store) -> bool:
+        return False
 
     def go_on(self, unit: Unit, judging: Judging) -> None:
         decisions.take(unit, self._setup)
@@ -114,8 +115,6 @@ _LAST_DONE: Final = "tick_done"
 class Conducted:
     """The conductor's ticks: each is answered when nothing is left to do at it."""
 
-    waits = True
-
     def __init__(self, memory: Memory, setup: Setup, lists: Lists, since: actions.Waits) -> None:
         self._memory = memory
         self._setup = setup
@@ -136,6 +135,9 @@ class Conducted:
             numbers.wait_for(unit, tick.events)
         unit.advance(tick.at)
         _keep(unit, stage)
+
+    def waits(self, store: Store) -> bool:
+        return bool(store.note(_IN_HAND))
 
     def go_on(self, unit: Unit, judging: Judging) -> None:
         stage = _in_hand(unit)

@@ -36,6 +36,7 @@ TEXT_SHOWN: Final = 300
 DOUBT_S: Final = 2.0
 """Seconds for which executions may come after the order that shows them; then they are asked for."""
 DOUBT_ASKED: Final = 3
+IN_DOUBT: Final = "filled_doubts"
 TURNED_UP: Final = "turned_up"
 """Note of an order that had been given up for absent: it is cancelled at once."""
 
@@ -157,13 +158,13 @@ _DOUBTS: Final = msgspec.json.Decoder(dict[str, Doubt])
 
 
 def _doubts(unit: Unit) -> dict[str, Doubt]:
-    return _DOUBTS.decode(unit.store.note("filled_doubts") or "{}")
+    return _DOUBTS.decode(unit.store.note(IN_DOUBT) or "{}")
 
 
 def _keep_doubts(unit: Unit, doubts: dict[str, Doubt]) -> None:
     text = msgspec.json.encode(doubts).decode() if doubts else ""
-    if text != unit.store.note("filled_doubts"):
-        unit.store.set_note("filled_doubts", text)
+    if text != unit.store.note(IN_DOUBT):
+        unit.store.set_note(IN_DOUBT, text)
 
 
 def _compare_filled(unit: Unit, order: Order, seen: BrokerOrder) -> None:

@@ -90,7 +90,7 @@ class State:
         With the disk full nothing is lost and nothing goes on: the batch stays in hand and is tried again.
         """
         batch = [*self._backlog, *entries]
-        if not batch and not self._pace.waits and not self._store.has_open_actions():
+        if not batch and not self._something_may_be_due():
             return self._take_unsent()
         if self._backlog and not self._since.over("ledger full", FULL_AGAIN_S):
             self._backlog = batch
@@ -103,6 +103,10 @@ class State:
         self._backlog = []
         self._point("state.after_commit")
         return [*self._take_unsent(), *out]
+
+    def _something_may_be_due(self) -> bool:
+        store = self._store
+        return self._pace.waits(store) or store.has_open_actions() or bool(store.note(reports.IN_DOUBT))
 
     def sent(self) -> None:
         """What was returned is on the bus: the next transaction drops it from the outbox."""
@@ -204,6 +208,8 @@ class State:
                 reports.on_event(unit, message)
             case BrokerSnapshot():
                 snapshots.on_snapshot(unit, message, self._setup.rules.limits)
+                if not self._setup.conducted:
+                    snapshots.compare_clocks(unit, message.at)
             case ListenerConnected():
                 unit.want_reconciliation(f"{message.listener} connected to the broker's trade updates")
             case Command():

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from services.state import account_stop, actions, fills, numbers, reports, splits
 from services.state.model import Order
 from services.state.records import ActionRow, ActionStatus, ForeignItem
-from services.state.unit import Unit
+from services.state.unit import LONG_AGO, Unit
 from shared.contracts import ids
 from shared.contracts.money import exact
 from shared.contracts.orders import BrokerAccount, BrokerFill, BrokerOrder, BrokerPosition, BrokerSnapshot
@@ -28,6 +28,8 @@ from shared.domain.order_life import BROKER_WORDS, Event
 
 EACH_MINUTE: Final = "each minute"
 NO_SHARES: Final = Decimal(0)
+CLOCKS_APART_S: Final = 60.0
+CLOCKS_DIFFER: Final = "clocks_apart_s"
 _OURS: Final = re.compile(
     r"(?P<installation>[a-z0-9]{1,6})-(?P<session>\d{6})-(?P<symbol>[A-Z0-9.\-]+)-(?P<kind>[a-z]+)-(?P<number>\d+)\Z"
 )
@@ -35,6 +37,7 @@ _OURS: Final = re.compile(
 
 def on_snapshot(unit: Unit, snapshot: BrokerSnapshot, limits: LimitRules) -> None:
     """Compare the ledger with `snapshot`, heal what has a clear rule, name the rest."""
+    first, alerts = False, len(unit.alerts())
     request = unit.store.action(snapshot.request)
     if request is not None and request.kind is ActionKind.RECONCILE:
         actions.end(unit, request, ActionStatus.DONE)
@@ -46,11 +49,15 @@ def on_snapshot(unit: Unit, snapshot: BrokerSnapshot, limits: LimitRules) -> Non
         numbers.cover(unit, snapshot.events_seen, exactly=_nothing_else_under_way(unit))
         unit.store.drop_orphans()
         _missing_orders(unit, snapshot.orders)
-        unit.store.set_note("reconciled_epoch", str(unit.store.writer_epoch))
+        if not reconciled(unit):
+            unit.store.set_note("reconciled_epoch", str(unit.store.writer_epoch))
+            first = True
     if snapshot.positions is not None and snapshot.fills is not None:
         _shares(unit, snapshot.positions)
     if snapshot.account is not None:
         _account(unit, snapshot.account, limits, request)
+    if first:
+        _tell_start(unit, alerts)
     if snapshot.dropped:
         unit.journal(
             "snapshot_partly_read",
@@ -62,6 +69,32 @@ def on_snapshot(unit: Unit, snapshot: BrokerSnapshot, limits: LimitRules) -> Non
 def reconciled(unit: Unit) -> bool:
     """Whether this process has compared the ledger with the broker since its start: before, nothing is planned."""
     return unit.store.note("reconciled_epoch") == str(unit.store.writer_epoch)
+
+
+def _tell_start(unit: Unit, alerts_before: int) -> None:
+    """The start is over: what was found, what was healed, what needs a person."""
+    told = unit.alerts()[alerts_before:]
+    needs = [alert.text for alert in told if alert.level == "critical"]
+    unit.journal(
+        "started",
+        f"ledger and broker compared: {len(unit.store.list_positions())} positions, "
+        f"{len(unit.store.open_orders())} orders at work, {len(told) - len(needs)} healed, {len(needs)} for a person"
+        + "".join(f"; {text}" for text in needs),
+    )
+
+
+def compare_clocks(unit: Unit, broker: dt.datetime) -> None:
+    """Our clock against the broker's: far apart, times mean different things to the two, and entries wait."""
+    if unit.now == LONG_AGO:
+        return
+    apart_s = (broker - unit.now).total_seconds()
+    if abs(apart_s) > CLOCKS_APART_S:
+        unit.store.set_note(CLOCKS_DIFFER, f"{apart_s:.0f}")
+        text = f"this machine's clock and the broker's are more than {CLOCKS_APART_S:.0f} s apart; entries wait"
+        unit.alert_once("critical", "clock", text)
+    elif unit.store.note(CLOCKS_DIFFER):
+        unit.store.set_note(CLOCKS_DIFFER, "")
+        unit.all_clear("clock")
 
 
 def _nothing_else_under_way(unit: Unit) -> bool:

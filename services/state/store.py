@@ -602,6 +602,13 @@ class Store:
             ACTIONS, "WHERE symbol = ? AND kind = 'cancel' AND status = 'refused' ORDER BY ended_at, id", symbol
         )
 
+    def count_cancels(self, target: str) -> int:
+        """How often the order `target` was asked to be cancelled."""
+        found = self._db.execute(
+            "SELECT COUNT(*) FROM order_actions WHERE target = ? AND target != '' AND kind = 'cancel'", (target,)
+        ).fetchone()
+        return int(found[0])
+
     def actions_planned_at(self, symbol: str, at: dt.datetime) -> int:
         """How many actions of `symbol` were planned at exactly that trading time."""
         found = self._db.execute(

@@ -142,6 +142,10 @@ class Unit:
             Alert(id=self.next_id("alert"), at=self.now, cause=cause, level=level, key=key, text=text, symbol=symbol)
         )
 
+    def alerts(self) -> list[Alert]:
+        """Those told so far in this transaction."""
+        return [item for item in self.out if isinstance(item, Alert)]
+
     def alert_once(self, level: str, key: str, text: str, *, symbol: str = "") -> None:
         """`alert`, unless the last one with this key said the same."""
         if self.store.note(f"alert-{key}") != text:

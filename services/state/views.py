@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from services.state import protection
 from services.state.model import Candidate, Order, Position
-from services.state.unit import Unit
+from services.state.unit import LONG_AGO, Unit
 from shared.contracts.message import Message
 from shared.contracts.outgoing import Latest
 from shared.contracts.views import AccountChanged, CandidateChanged, PartitionDecided, PositionChanged, ScanLevels
@@ -94,11 +94,9 @@ class Views:
 
     def _account(self, unit: Unit) -> None:
         message = account_view(unit)
-        if message is None:
+        if message is None or self._is_known("account", replace(message, at=LONG_AGO)):
             return
-        content = tuple(value for name, value in asdict(message).items() if name not in ("id", "at", "cause"))
-        if self._is_known("account", content):
-            return
+        message = replace(message, id=unit.next_id("account"))
         unit.say(message)
         unit.say(Latest(key="account", fields=shown(message)))
 
@@ -163,12 +161,12 @@ def candidate_view(unit: Unit, row: Candidate) -> CandidateChanged:
 
 
 def account_view(unit: Unit) -> AccountChanged | None:
-    """The account as the others see it; None before the first session."""
+    """The account as the others see it, without an id yet; None before the first session."""
     account = unit.store.account()
     if account.session is None:
         return None
     return AccountChanged(
-        id=unit.next_id("account"),
+        id="",
         at=unit.now,
         session=account.session,
         cash=account.cash,

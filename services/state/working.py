@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from services.state import actions, intents, snapshots
 from services.state.admission import Admitted, Refused, judge, planned_entry
-from services.state.judging import Judging, entries_counted
+from services.state.judging import Judging
 from services.state.model import (
     EntryRow,
     IntentStatus,
@@ -74,7 +74,7 @@ def _admitted(unit: Unit, row: EntryRow, verdict: Admitted, market: Market) -> N
     actions.submit(unit, order)
     committed = Decimal(unit.store.note("committed") or "0") + verdict.shares * verdict.limit
     unit.store.set_note("committed", format(committed, "f"))
-    unit.store.put_account(replace(unit.store.account(), entry_orders=entries_counted(unit, market)))
+    unit.store.put_account(replace(unit.store.account(), entry_orders=intents.count_entries(unit, market.session)))
     unit.touch(row.symbol)
     unit.journal(
         "entry_admitted",
@@ -91,7 +91,7 @@ def refuse(unit: Unit, row: EntryRow, verdict: Refused, stage: str) -> None:
     unit.store.update_entry_intent(replace(row, status=IntentStatus.REFUSED, reason=verdict.reason, judged_at=unit.now))
     unit.store.put_verdicts([_verdict(row, stage, "refused", verdict.reason, verdict.figures, unit)])
     if not verdict.spends:
-        release(unit, row.symbol, row.strategy)
+        intents.release(unit, row.symbol, row.strategy)
     unit.journal(
         "entry_refused",
         f"{row.id}: {verdict.reason}",
@@ -99,14 +99,6 @@ def refuse(unit: Unit, row: EntryRow, verdict: Refused, stage: str) -> None:
         cause=row.id,
         figures=verdict.figures,
     )
-
-
-def release(unit: Unit, symbol: str, strategy: str) -> None:
-    """The symbol's session is not used up: a later fresh break may confirm."""
-    for candidate in unit.store.candidates_of(symbol):
-        if candidate.strategy == strategy:
-            unit.store.upsert_candidate(replace(candidate, spent=False, released_at=unit.now))
-            unit.relist(symbol)
 
 
 def _verdict(

@@ -202,6 +202,7 @@ CREATE INDEX order_actions_open ON order_actions (symbol, id)
     WHERE status IN ('planned', 'claimed', 'sent', 'unresolved');
 
 CREATE INDEX order_actions_by_time ON order_actions (symbol, planned_at);
+CREATE INDEX order_actions_by_target ON order_actions (target) WHERE target != '';
 CREATE INDEX order_actions_refused ON order_actions (symbol, target) WHERE kind = 'cancel' AND status = 'refused';
 
 CREATE TABLE fills (

@@ -114,6 +114,15 @@ def test_an_entry_is_held_back_at_its_claim_when_the_file_says_halt(world: World
     assert intent[1:3] == ("refused", "kill_switch")
 
 
+def test_an_entry_held_back_at_its_claim_spends_as_little_as_one_refused_when_due(world: World) -> None:
+    plan_without_executor(world)
+    world.halt.write(HaltLevel.PAUSE)
+    assert ask(world, "late") == "paused"
+    [candidate] = world.store.list_active_candidates()
+    assert (candidate.spent, candidate.released_at) == (False, AT)
+    assert world.store.account().entry_orders == 0
+
+
 def test_an_unreadable_halt_file_holds_entries_back(world: World) -> None:
     plan_without_executor(world)
     (world.home / "halt").write_bytes(b"\xff\xfe")
@@ -252,6 +261,31 @@ def test_a_replace_that_is_refused_leaves_the_old_stop_resting(world: World) -> 
     assert leg is not None
     assert leg.resting
     assert status(world, "e7f3-260109-AAPL-stop-1") is Status.REJECTED
+
+
+def test_a_replace_whose_reply_was_lost_is_known_by_the_brokers_own_word(world: World) -> None:
+    buy(world, AT)
+    lost: list[str] = []
+
+    def outcome(action: Action, attempt: int) -> Outcome | None:
+        if action.target == LEG and not lost:
+            lost.append(action.id)
+            return Outcome.UNKNOWN
+        return None
+
+    world.executor.outcome = outcome
+    at = AT + 3 * MINUTE
+    raised = StopIntent(id="stop-x", symbol="AAPL", stop=Decimal("99.00"), basis="structural", cause="bars")
+    world.minute(at, {"AAPL": 101.0}, of("AAPL", at, stops=(raised,), marks=(mark("AAPL", 101.0),)))
+    assert lost
+    [stop] = world.store.open_orders("AAPL")
+    assert (stop.client_order_id, stop.stop_price, stop.resting, stop.in_flight) == (
+        "e7f3-260109-AAPL-stop-1",
+        Decimal("99.00"),
+        True,
+        "",
+    )
+    assert len([order for order in world.broker.orders.values() if order.status == "new"]) == 1
 
 
 def test_an_action_that_is_over_grants_nothing(world: World) -> None:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from shared.contracts.commands import Arm
 from shared.contracts.decisions import ExitIntent
@@ -129,3 +130,13 @@ def test_a_day_at_the_wall_clock_sells_what_signals_want_sold(world: World) -> N
     assert world.store.list_positions() == []
     assert world.store.open_orders() == []
     assert world.broker.shares["AAPL"] == 0
+
+
+def test_entries_wait_while_our_clock_and_the_brokers_are_far_apart(world: World) -> None:
+    world.second(AT)
+    world.bus.publish([replace(world.broker.snapshot("x", "late"), at=AT - dt.timedelta(minutes=2))])
+    world.settle(3)
+    confirm(world)
+    assert dump(world.store)["entries"][0][1:3] == ("refused", "market_closed")
+    world.second(AT + 61 * SECOND)  # the next comparison finds them together again
+    assert world.store.note("clocks_apart_s") == ""

@@ -18,10 +18,11 @@ from cli.picture import Picture
 from cli.playing import LOOK_S, look, session_is_over, settings_with
 from cli.screen import Moment, why
 from cli.show import cell, clock, compact_json
-from cli.trouble import DONE, STOPPED, Trouble
+from cli.trouble import DONE, NOT_WELL, STOPPED, Trouble
 from cli.up_run import SAFE_WORDS, configured
 from services.state.model import EntryRow, ExitRow, IntentStatus, Order
 from shared.contracts.context import MarketContext
+from shared.domain import calendar
 from shared.domain.words import reason_in_words
 from shared.runtime.bus import BusDown
 from shared.runtime.loop import Stop
@@ -84,6 +85,9 @@ def _cycles(settings: Settings, installation: Installation, stop: Stop, poll_s: 
             if moment.picture is not None and (over or due):
                 printed = time.monotonic()
                 yield moment.picture
+            if over and moment.picture is None:
+                opens = calendar.next_open(dt.datetime.now(dt.UTC)).opens_at
+                raise Trouble(f"no session to evaluate: the exchange opens at {opens:%Y-%m-%d %H:%M} UTC", NOT_WELL)
             if over:
                 return
             time.sleep(LOOK_S)

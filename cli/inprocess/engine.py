@@ -166,22 +166,40 @@ class Engine:
                 after_minute(step.at)
         self.bus.forget()
 
+    def give_to(self, name: str, session: Session, step: Step) -> int | None:
+        """A tick for one service alone, where the others are known to have nothing to do at it.
+
+        Returns the number of the exchange's last trade update. Raises NotSettling.
+        """
+        tick = self._tick(session, step)
+        self._awaited = Awaited(tick, set())
+        self._publish(self._members[name].take_tick(self.bus, tick))
+        if step.phase is not TickPhase.OPEN:  # which market data alone answers
+            self._until_done(self._awaited)
+        return self._events
+
     def _give(self, session: Session, step: Step) -> None:
-        tick = Tick(
-            id=step.tick_id, at=step.at, session=session.session, phase=step.phase, upto={}, events=self._events
-        )
+        tick = self._tick(session, step)
         self._awaited = Awaited(tick, set(range(self._partitions)))
         for name, member in self._members.items():
             if step.phase in TAKES[name]:
                 self._publish(member.take_tick(self.bus, tick))
+        self._until_done(self._awaited)
+
+    def _tick(self, session: Session, step: Step) -> Tick:
+        return Tick(
+            id=step.tick_id, at=step.at, session=session.session, phase=step.phase, upto={}, events=self._events
+        )
+
+    def _until_done(self, awaited: Awaited) -> None:
         for _ in range(ROUNDS_PER_TICK):
-            if self._awaited.done:
+            if awaited.done:
                 break
             self._round()
         else:
-            raise NotSettling(self._awaited.missing())
-        if self._awaited.events is not None:
-            self._events = self._awaited.events
+            raise NotSettling(awaited.missing())
+        if awaited.events is not None:
+            self._events = awaited.events
 
     def _round(self) -> None:
         """One turn of the executors and of state."""

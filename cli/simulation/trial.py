@@ -1,0 +1,190 @@
+"""One seed: the day without faults, the same day with them, and what the auditor says about both."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct, structs
+
+from cli.auditor.audit import SETTLED, audit
+from cli.auditor.ledger_side import read_ledger
+from cli.auditor.views import Finding, Terms
+from cli.inprocess.engine import Engine
+from cli.simulation.disk import SimulatedStore
+from cli.simulation.faults import Fault, draw_faults
+from cli.simulation.market import SYMBOLS, SimulatedMarket
+from cli.simulation.world import Broken, MemoryHalt, World, view_of
+from services.state.__main__ import setup_of
+from services.state.digest import difference, digest
+from services.state.setup import Setup
+from services.state.sources import CandidateFiles
+from shared.domain import calendar
+from shared.domain.calendar import Session
+from shared.runtime.settings import Settings
+
+FIRST: Final = dt.date(2019, 1, 2)
+LAST: Final = dt.date(2019, 12, 31)
+INSTALLATION: Final = "sim"
+NOWHERE: Final = Path("/nonexistent")
+
+
+class Case(Struct, frozen=True):
+    """What a seed stands for. faults: drawn from it, or fewer of them."""
+
+    seed: int
+    sessions: tuple[Session, ...]
+    faults: tuple[Fault, ...]
+    settings: Settings
+
+    @property
+    def terms(self) -> Terms:
+        return Terms()
+
+
+class Outcome(Struct, frozen=True):
+    """What came of a case. orders: kind and status to how many. hit: the faults that took place."""
+
+    seed: int
+    findings: tuple[Finding, ...]
+    digest: str
+    hit: tuple[Fault, ...] = ()
+    trace: tuple[str, ...] = ()
+    turns: int = 0
+    orders: dict[str, int] = {}
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.findings)
+
+
+def case_of(seed: int, minutes: int = 0) -> Case:
+    """The case of a seed. minutes: how long it is played, in whole sessions; 0: as the seed draws it."""
+    draws = _draws(seed, "case")
+    half = draws.random() < 0.5 and not minutes
+    days = [day for day in calendar.sessions(FIRST, LAST) if day.early or not half]
+    first = draws.choice(days if half else days[:-40])
+    sessions = [first]
+    while sum(day.minutes for day in sessions) < minutes or (not minutes and draws.random() < 0.15):
+        sessions.append(calendar.following(sessions[-1].session))
+    settings = Settings.model_validate(
+        {
+            "run": {
+                "pace": "conducted",
+                "salt": str(seed),
+                "installation": INSTALLATION,
+                "executors": draws.choice((1, 1, 2)),
+            },
+            "bus": {"partitions": draws.choice((1, 1, 2, 4))},
+            "broker": {"grace": 30},
+            "exchange": {"random_partials": draws.choice((0.0, 0.1, 0.5))},
+            "limits": {"max_positions": draws.choice((2, 5, 5))},
+            "candidates": {"watchlist": list(SYMBOLS)},
+        }
+    )
+    total = sum(day.minutes for day in sessions)
+    return Case(seed, tuple(sessions), draw_faults(_draws(seed, "faults"), total), settings)
+
+
+def without_faults(case: Case) -> Outcome:
+    """The day as the plain in-process engine plays it."""
+    store = SimulatedStore.new(INSTALLATION)
+    setup, market = _parts(case)
+    engine = Engine(case.settings, setup, market, store, MemoryHalt(), CandidateFiles(NOWHERE, setup))
+    for session in case.sessions:
+        engine.play(session)
+    findings = audit(view_of(engine.venue.exchange.book), read_ledger(store.database), terms_of(case))
+    return Outcome(case.seed, findings, digest(store.database), orders=_orders(store))
+
+
+def with_faults(case: Case, expected: str = "") -> Outcome:
+    """The day with the case's faults. expected: the digest it must end with, where the faults leave the answer as it is."""
+    world = _world(case)
+    findings: list[Finding] = []
+    try:
+        world.play()
+        findings += _at_the_end(world, case)
+    except Broken as broken:
+        findings.append(broken.finding)
+    found = digest(world.store.database)
+    if not findings and expected and found != expected and all(fault.keeps_the_answer for fault in world.plan.hit):
+        findings.append(Finding("A11", "digest", f"{found[:12]} with faults, {expected[:12]} without"))
+    return Outcome(
+        case.seed,
+        tuple(sorted({*findings, *world.findings})),
+        found,
+        tuple(world.plan.hit),
+        tuple(world.trace),
+        world.turns,
+        _orders(world.store),
+    )
+
+
+def try_seed(seed: int, minutes: int = 0) -> Outcome:
+    """Both days of a seed. What is off in the day without faults is told first."""
+    case = case_of(seed, minutes)
+    plain = without_faults(case)
+    return plain if plain.failed else with_faults(case, plain.digest)
+
+
+def first_difference(case: Case) -> str:
+    """The first row in which the day with faults differs from the day without, for a person."""
+    store = SimulatedStore.new(INSTALLATION)
+    setup, market = _parts(case)
+    engine = Engine(case.settings, setup, market, store, MemoryHalt(), CandidateFiles(NOWHERE, setup))
+    for session in case.sessions:
+        engine.play(session)
+    world = _world(case)
+    try:
+        world.play()
+    except Broken as broken:
+        return broken.finding.text
+    pair = difference(store.database, world.store.database)
+    return "" if pair is None else f"without: {pair[0]}\nwith:    {pair[1]}"
+
+
+def terms_of(case: Case) -> Terms:
+    """What the case's settings allow. In a conducted run trading time is whole minutes, so that is what gaps last."""
+    rules = case.settings.rules
+    return Terms(
+        max_positions=rules.limits.max_positions,
+        max_orders=rules.limits.max_orders,
+        span_minutes=rules.breakout.minutes,
+    )
+
+
+def _at_the_end(world: World, case: Case) -> Sequence[Finding]:
+    terms = structs.replace(terms_of(case), bars=frozenset(world.bars))
+    return audit(world.broker_view(), read_ledger(world.store.database), terms, SETTLED)
+
+
+def _world(case: Case) -> World:
+    setup, market = _parts(case)
+    draws = _draws(case.seed, "order")
+    return World(
+        case.settings,
+        setup,
+        market,
+        CandidateFiles(NOWHERE, setup),
+        case.sessions,
+        case.faults,
+        draws,
+        terms_of(case),
+    )
+
+
+def _parts(case: Case) -> tuple[Setup, SimulatedMarket]:
+    setup = setup_of(case.settings)
+    return setup, SimulatedMarket(case.seed, case.sessions[0].session)
+
+
+def _orders(store: SimulatedStore) -> dict[str, int]:
+    rows = store.database.execute("SELECT kind || ' ' || status, COUNT(*) FROM order_ledger GROUP BY 1")
+    return dict(rows.fetchall())
+
+
+def _draws(seed: int, what: str) -> random.Random:
+    return random.Random(f"{seed} {what}")  # noqa: S311 - a simulation, not a secret

@@ -34,9 +34,8 @@ def home(tmp_path: Path) -> Path:
         for symbol in ("AAPL", "SPY")
     )
     bars.write_parquet(tmp_path / "bars.parquet")
-    (tmp_path / "execution.toml").write_text(
-        f'[feed]\nkind = "recorded"\nbars = "{tmp_path / "bars.parquet"}"\n[exchange]\nport = {free_port("127.0.0.1")}\n'
-    )
+    feed = f'[feed]\nkind = "recorded"\nbars = "{tmp_path / "bars.parquet"}"\n'
+    (tmp_path / "execution.toml").write_text(f"{feed}[exchange]\nport = {free_port('127.0.0.1')}\n")
     return tmp_path
 
 

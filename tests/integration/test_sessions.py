@@ -12,7 +12,7 @@ from services.market_data.synthetic_source import write_files
 from services.state.model import IntentStatus
 from shared.contracts.vocabulary import OrderKind, Reason, Side, Status
 from tests.integration.whole_day import digest_of, play, play_in_process, seen_in
-from tests.unit.market_data.markets import DEMO_SESSION, TOGETHER, TOGETHER_AT, twelve_at_once
+from tests.unit.market_data.markets import LIVELY_SESSION, TOGETHER, TOGETHER_AT, twelve_at_once
 from tests.unit.market_files import MARKET
 
 SIX = MARKET / "bars_1m_us6_2014-11_2015-07.parquet"
@@ -118,8 +118,8 @@ def test_the_number_of_processes_and_the_hash_seed_change_nothing(processes: int
 def test_of_twelve_confirmations_at_one_instant_five_become_positions_in_the_order_in_which_they_fall_due(
     tmp_path: Path,
 ) -> None:
-    bars, daily = write_files(twelve_at_once(), [DEMO_SESSION], tmp_path)
-    day = str(DEMO_SESSION.session)
+    bars, daily = write_files(twelve_at_once(), [LIVELY_SESSION], tmp_path)
+    day = str(LIVELY_SESSION.session)
     play(
         tmp_path / "many",
         *("--bars", str(bars), "--daily", str(daily), "--session", day, "--watchlist", ",".join(TOGETHER)),

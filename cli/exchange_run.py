@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Final
 
@@ -68,7 +67,6 @@ class Started(Struct, frozen=True, kw_only=True):
 class Parts(Struct, frozen=True, kw_only=True):
     """What the loop needs."""
 
-    file: BookFile
     feed: Feed
     venue: Venue
     progress: Progress
@@ -82,38 +80,33 @@ def run(wanted: Wanted, as_json: bool) -> int:
     path = settings.data_folder / BOOK
     if wanted.fresh:
         _put_aside(path)
-    try:
-        parts = _parts(wanted, settings, own, session, path)
-        app = build_app(parts.venue, own)
-        server = Server(app, wanted.host, wanted.port)
-    except (BookUnusable, BadScript) as fault:
-        raise Trouble(str(fault)) from None
-    except OSError as fault:
-        raise Trouble(f"port {wanted.port} on {wanted.host} is taken ({fault.strerror}); choose another") from None
-    stop = Stop().on_signals()
-    steps = BusSteps(parts.venue, app, parts.progress, ())
-    with _running(server, parts):
+    with ExitStack() as opened:
+        try:
+            parts = _parts(wanted, settings, own, session, path, opened)
+            app = build_app(parts.venue, own)
+            server = Server(app, wanted.host, wanted.port)
+        except (BookUnusable, BadScript) as fault:
+            raise Trouble(str(fault)) from None
+        except OSError as fault:
+            raise Trouble(f"port {wanted.port} on {wanted.host} is taken ({fault.strerror}); choose another") from None
+        stop = Stop().on_signals()
+        for part in (server, parts.feed):
+            part.start()
+            opened.callback(part.stop)
         _say(as_json, server, parts, path)
-        waiting = threading.Event()
-        while not stop.asked:
-            watch(server, parts.venue)
-            for message in parts.feed.messages():
-                steps.step([Entry("", "", heard) for heard in (message, *ticks_after(message))])
-            parts.venue.do(lambda exchange, now: exchange.expire(now))
-            waiting.wait(TURN_S)
+        _trade(parts, BusSteps(parts.venue, app, parts.progress, ()), server, stop)
     return DONE
 
 
-@contextmanager
-def _running(server: Server, parts: Parts) -> Iterator[None]:
-    server.start()
-    parts.feed.start()
-    try:
-        yield
-    finally:
-        parts.feed.stop()
-        server.stop()
-        parts.file.close()
+def _trade(parts: Parts, steps: BusSteps, server: Server, stop: Stop) -> None:
+    """What the market brings is matched as it comes, and time passes, until `stop` is asked for."""
+    waiting = threading.Event()
+    while not stop.asked:
+        watch(server, parts.venue)
+        for message in parts.feed.messages():
+            steps.step([Entry("", "", heard) for heard in (message, *ticks_after(message))])
+        parts.venue.do(lambda exchange, now: exchange.expire(now))
+        waiting.wait(TURN_S)
 
 
 def _session(wanted: Wanted) -> Session | None:
@@ -129,24 +122,31 @@ def _session(wanted: Wanted) -> Session | None:
     return calendar.session(market.a_date("--session", wanted.session))
 
 
-def _parts(wanted: Wanted, settings: Settings, own: ExchangeSettings, session: Session | None, path: Path) -> Parts:
+def _parts(
+    wanted: Wanted,
+    settings: Settings,
+    own: ExchangeSettings,
+    session: Session | None,
+    path: Path,
+    opened: ExitStack,
+) -> Parts:
     """The book as it was kept, or a new one; in a played session the clock goes on from where it stood."""
     if session is None or wanted.bars is None:
         feed = LiveMarket(settings, _symbols(wanted, settings)) if wanted.live_feed else NoMarket()
-        file = BookFile(path)
+        file = opened.enter_context(closing(BookFile(path)))
         progress = read_progress(file.note(PROGRESS), "")
-        return Parts(file=file, feed=feed, venue=_venue(file, own, WallClock(), Market()), progress=progress)
+        return Parts(feed=feed, venue=_venue(file, own, WallClock(), Market()), progress=progress)
     clock = SpeedClock(session.opens_at, wanted.speed)
     feed_of_file = PlayedSession(wanted.bars, session, clock)
     history = FileHistory(wanted.bars, session)
-    file = BookFile(path)
+    file = opened.enter_context(closing(BookFile(path)))
     progress = read_progress(file.note(PROGRESS), "")
     feed_of_file.go_on_after(progress.matched.get(0, session.opens_at))
     clock.go_on_from(progress.at)
     venue = _venue(file, own, clock, Market(history))
     clock.go_on_from(max((order.updated_at for order in venue.exchange.book.orders()), default=progress.at))
     _know_yesterday(venue, history, session)
-    return Parts(file=file, feed=feed_of_file, venue=venue, progress=progress)
+    return Parts(feed=feed_of_file, venue=venue, progress=progress)
 
 
 def _venue(file: BookFile, own: ExchangeSettings, clock: Clock, seen: Market) -> Venue:

@@ -91,7 +91,7 @@ class Fault(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One entry of the script.
 
     lasts: seconds from its first hit in which everything that fits is hit, instead of `times`. seconds: of a stall.
-    after: the request is executed first. copies: of a duplicate. field, value: what is made unknown.
+    after: the request is executed first. code, message: of a status's body, where its usual one will not do. copies: of a duplicate. field, value: what is made unknown.
     """
 
     on: str
@@ -100,6 +100,8 @@ class Fault(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     times: int = 1
     after: bool = False
     status: int = 500
+    code: int | None = None
+    message: str = ""
     seconds: float = 0.0
     lasts: float = 0.0
     copies: int = 3

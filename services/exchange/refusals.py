@@ -115,7 +115,6 @@ class Why(Enum):
     SYMBOL_UNKNOWN = (404, NOT_FOUND, "symbol not found: {}")
     ROUTE_UNKNOWN = (404, NOT_FOUND, "endpoint not found")
     UNAUTHORIZED = (401, None, "unauthorized.")
-    FORBIDDEN_KEYS = (403, None, "forbidden.")
     RATE_LIMIT = (429, TOO_MANY, "too many requests.")
     INTERNAL = (500, 50010000, "internal server error occurred")
 

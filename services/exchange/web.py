@@ -214,13 +214,13 @@ class App:
         if fault.do is Do.STALE and (stale := self._answered.get(str(request.url))) is not None:
             return stale
         if fault.do in (Do.STATUS, Do.DROP) and not fault.after:
-            return None if fault.do is Do.DROP else _status(fault.status)
+            return None if fault.do is Do.DROP else _status(fault)
         reply = await self._answer(request)
         match fault.do:
             case Do.STALL if fault.after:
                 await asyncio.sleep(fault.seconds)
             case Do.STATUS:
-                return _status(fault.status)
+                return _status(fault)
             case Do.DROP:
                 return None
             case Do.TRUNCATE:
@@ -384,9 +384,11 @@ def _refusal(refusal: Refusal, headers: dict[str, str]) -> Reply:
     return Reply(refusal.status, wire.encode(refusal.body()), headers)
 
 
-def _status(status: int) -> Reply:
+def _status(fault: Fault) -> Reply:
     """A fault's answer as the broker, or what stands before it, would give it."""
-    match status:
+    if fault.code is not None:
+        return _refusal(Refusal(fault.status, fault.code, fault.message), {})
+    match fault.status:
         case 429:
             reset = str(math.ceil(time.time()) + 1)
             headers = {"X-RateLimit-Limit": "200", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": reset}
@@ -399,8 +401,8 @@ def _status(status: int) -> Reply:
             return Reply(503, b"", {})
         case 404:
             return _refusal(refuse(Why.ORDER_UNKNOWN, "this id"), {})
-        case _:
-            return Reply(status, wire.encode({"code": status * 100_000, "message": "injected fault"}), {})
+        case status:
+            return _refusal(Refusal(status, status * 100_000, "injected fault"), {})
 
 
 def _with_unknown(body: bytes, fault: Fault) -> bytes:

@@ -396,6 +396,18 @@ def _(b: OverTheWire) -> None:
         assert time.monotonic() < deadline
 
 
+@wire(
+    REST_FAULTS, "A refusal of the past, such as that of the abolished day-trade rule, by its code", "Alpaca changelog"
+)
+def _(b: OverTheWire) -> None:
+    b.ready()
+    words = "trade denied due to pattern day trading protection"
+    wrong(b, f'on = "POST /v2/orders"\ndo = "status"\nstatus = 403\ncode = 40310100\nmessage = "{words}"')
+    said = b.submit()
+    assert (said.status, said.body) == (403, {"code": 40310100, "message": words})
+    assert b.orders(status="all").body == []
+
+
 @wire(REST_FAULTS, "Only the n-th request of a kind goes wrong", "own rule of the script")
 def _(b: OverTheWire) -> None:
     wrong(b, 'on = "GET /v2/clock"\ndo = "status"\nnth = 2\ntimes = 2')

@@ -204,6 +204,8 @@ def test_without_a_market_orders_rest(tmp_path: Path) -> None:
         (["--bars", "BARS", "--session", "tomorrow"], "is no date"),
         (["--bars", "BARS", "--session", "2015-02-11", "--live-feed"], "two markets"),
         (["--live-feed"], "needs --symbols"),
+        (["--live-feed", "--symbols", "AAPL"], "needs keys"),
+        (["--live-feed", "--symbols", "AA/PL"], "is no symbol"),
         (["--faults", "SCRIPT"], "fault script"),
     ],
 )
@@ -216,6 +218,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("EV2_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("APCA_API_KEY_ID", raising=False)
     script = tmp_path / "faults.toml"
     script.write_text('[[fault]]\non = "POST /v2/orders"\ndo = "sing"\n')
     given = [{"BARS": str(bars), "SCRIPT": str(script)}.get(option, option) for option in options]

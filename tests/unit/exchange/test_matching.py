@@ -47,7 +47,7 @@ def order(side: Side, kind: Type, limit: float | None = None, stop: float | None
 RULES = ExchangeRules()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(bars(), cents, st.sampled_from(Side))
 def test_a_limit_is_never_filled_beyond_itself_nor_on_a_touch(bar: Bar, limit: float, side: Side) -> None:
     price = meet(order(side, Type.LIMIT, limit=limit), prices_of(bar, RULES), RULES).price
@@ -58,7 +58,7 @@ def test_a_limit_is_never_filled_beyond_itself_nor_on_a_touch(bar: Bar, limit: f
         assert float(price) == better
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(bars(), cents)
 def test_a_sell_stop_fills_at_the_worse_of_stop_and_open_if_it_is_touched(bar: Bar, stop: float) -> None:
     meeting = meet(order(Side.SELL, Type.STOP, stop=stop), prices_of(bar, RULES), RULES)
@@ -68,7 +68,7 @@ def test_a_sell_stop_fills_at_the_worse_of_stop_and_open_if_it_is_touched(bar: B
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(bars(), cents)
 def test_a_buy_stop_never_pays_more_than_its_collar(bar: Bar, stop: float) -> None:
     price = meet(order(Side.BUY, Type.STOP, stop=stop), prices_of(bar, RULES), RULES).price
@@ -76,7 +76,7 @@ def test_a_buy_stop_never_pays_more_than_its_collar(bar: Bar, stop: float) -> No
         assert Decimal(str(stop)) <= price <= collar(Decimal(str(stop)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(bars(), cents, cents, st.sampled_from(Side))
 def test_a_stop_limit_is_never_filled_beyond_its_limit(bar: Bar, stop: float, limit: float, side: Side) -> None:
     price = meet(order(side, Type.STOP_LIMIT, limit=limit, stop=stop), prices_of(bar, RULES), RULES).price
@@ -84,7 +84,7 @@ def test_a_stop_limit_is_never_filled_beyond_its_limit(bar: Bar, stop: float, li
         assert float(price) <= limit if side is Side.BUY else float(price) >= limit
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(bars(), cents, cents, st.sampled_from(Side), st.sampled_from(Type))
 def test_every_fill_lies_within_the_bar(bar: Bar, stop: float, limit: float, side: Side, kind: Type) -> None:
     wanted = order(
@@ -97,7 +97,7 @@ def test_every_fill_lies_within_the_bar(bar: Bar, stop: float, limit: float, sid
     assert price is None or bar.low <= float(price) <= bar.high
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(bars(), cents, st.sampled_from(Side), st.floats(0.0001, 0.05))
 def test_a_spread_never_helps(bar: Bar, limit: float, side: Side, spread: float) -> None:
     wanted = order(side, Type.LIMIT, limit=limit)

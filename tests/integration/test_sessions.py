@@ -18,7 +18,6 @@ from tests.unit.market_files import MARKET
 SIX = MARKET / "bars_1m_us6_2014-11_2015-07.parquet"
 SYMBOLS = ("AAPL", "DIA", "FB", "IWM", "QQQ", "SPY")
 FEED = f'{{"kind":"recorded","bars":"{SIX}"}}'
-ANY_VOLUME = {"EV2_BREAKOUT__MIN_RVOL": "0"}
 BOUNDARIES = 39
 
 pytestmark = pytest.mark.timeout(170)
@@ -97,22 +96,6 @@ def test_a_position_and_its_stop_last_over_the_night(tmp_path: Path) -> None:
     promises(second, symbols=6)
     one = play_in_process(tmp_path / "one", {"EV2_FEED": FEED}, "2015-06-16", "2015-06-17", SYMBOLS)
     assert digest_of(tmp_path / "many") == one
-
-
-@needs_market
-@pytest.mark.parametrize("processes", [1, 3])
-def test_the_number_of_processes_and_the_hash_seed_change_nothing(processes: int, tmp_path: Path) -> None:
-    home, many = tmp_path / "many", str(processes)
-    play(
-        home,
-        *("--bars", str(SIX), "--session", "2015-06-23", "--signals", many, "--executors", many),
-        variables={**ANY_VOLUME, "PYTHONHASHSEED": many},
-    )
-    seen = seen_in(home)
-    assert entries_of(seen) == ["DIA", "SPY"]
-    promises(seen, symbols=6)
-    variables = {"EV2_FEED": FEED, **ANY_VOLUME}
-    assert digest_of(home) == play_in_process(tmp_path / "one", variables, "2015-06-23", "2015-06-23", SYMBOLS)
 
 
 def test_of_twelve_confirmations_at_one_instant_five_become_positions_in_the_order_in_which_they_fall_due(

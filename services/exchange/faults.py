@@ -90,8 +90,9 @@ METHODS: Final = frozenset({"GET", "POST", "PATCH", "DELETE", "*"})
 class Fault(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One entry of the script.
 
-    lasts: seconds from its first hit in which everything that fits is hit, instead of `times`. seconds: of a stall.
-    after: the request is executed first. code, message: of a status's body, where its usual one will not do. copies: of a duplicate. field, value: what is made unknown.
+    lasts: seconds from its first hit in which everything that fits is hit, instead of `times`. after: the request is
+    executed first. code, message: of a status's body, where its usual one will not do. seconds: of a stall. copies: of
+    a duplicate. field, value: what is made unknown.
     """
 
     on: str

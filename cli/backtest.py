@@ -9,6 +9,8 @@ from pathlib import Path
 import typer
 
 from cli import market
+from cli.columns.market import Unfit
+from cli.columns.play import columns_of, play
 from cli.inprocess.engine import Engine
 from cli.options import settings_of_home
 from cli.play import Play, Start, begin, start_of
@@ -68,10 +70,15 @@ def variables_of(play: Play) -> dict[str, str]:
     }
 
 
-def play_all(settings: Settings, store: Store, sessions: list[Session], stop: Stop) -> None:
-    """Every session in turn, into `store`. Raises Stopped."""
+def play_all(
+    settings: Settings, store: Store, sessions: list[Session], stop: Stop, *, bar_by_bar: bool = False
+) -> None:
+    """Every session in turn, into `store`. Raises Stopped.
 
-    def heed(at: dt.datetime) -> None:
+    bar_by_bar: on no columns, even where they would do.
+    """
+
+    def heed(at: dt.datetime | None = None) -> None:
         if stop.asked:
             raise Stopped
 
@@ -87,8 +94,15 @@ def play_all(settings: Settings, store: Store, sessions: list[Session], stop: St
         HaltFile(settings.halt_file),
         CandidateFiles(settings.home, setup),
     )
-    for session in sessions:
-        engine.play(session, heed)
+    try:
+        if bar_by_bar:
+            raise Unfit("asked for")
+        columns = columns_of(settings, sessions)
+    except Unfit:
+        for session in sessions:
+            engine.play(session, heed)
+    else:
+        play(settings, store, engine, columns, sessions, heed)
 
 
 def keep(settings: Settings, play: Play, store: Store, start: Start) -> None:

@@ -166,17 +166,13 @@ class Engine:
                 after_minute(step.at)
         self.bus.forget()
 
-    def give_to(self, name: str, session: Session, step: Step) -> int | None:
-        """A tick for one service alone, where the others are known to have nothing to do at it.
-
-        Returns the number of the exchange's last trade update. Raises NotSettling.
-        """
+    def give_to(self, name: str, session: Session, step: Step) -> None:
+        """A tick for one service alone, where the others are known to have nothing to do at it. Raises NotSettling."""
         tick = self._tick(session, step)
         self._awaited = Awaited(tick, set())
         self._publish(self._members[name].take_tick(self.bus, tick))
         if step.phase is not TickPhase.OPEN:  # which market data alone answers
             self._until_done(self._awaited)
-        return self._events
 
     def _give(self, session: Session, step: Step) -> None:
         tick = self._tick(session, step)

@@ -405,6 +405,10 @@ class Store:
         """Keep verdicts; the first one of (session, symbol, time, strategy, stage) stands."""
         self._db.executemany(VERDICTS.once, map(VERDICTS.values, rows))
 
+    def put_verdict_texts(self, rows: Iterable[Sequence[str]]) -> None:
+        """Keep verdicts that are written as they stand in the table, column by column."""
+        self._db.executemany(VERDICTS.once, rows)
+
     # Sessions and the account
 
     def upsert_session(self, row: SessionRow) -> None:

@@ -8,7 +8,10 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from cli.options import typed
 from cli.trouble import Trouble
@@ -74,6 +77,7 @@ class Installation:
                 self._server = start_server(data)
                 with bus_of(self._settings) as bus:
                     bus.forget("health:*")  # a process of an earlier run would look like one that hangs
+            keep_place(self._settings)
             self._supervisor = Supervisor(children_of(self._settings), _variables(self._settings), data)
             self._supervisor.start()
         except BaseException:
@@ -144,6 +148,38 @@ def _variables(settings: Settings) -> dict[str, str]:
         address = f"{settings.exchange.host}:{settings.exchange.port}"
         found |= {"EV2_BROKER__URL": f"http://{address}", "EV2_BROKER__STREAM_URL": f"ws://{address}/stream"}
     return found
+
+
+class Place(Struct, frozen=True):
+    """Which broker the processes of a home speak to; options and chosen ports make it another than the file says."""
+
+    kind: str
+    url: str
+
+
+def place_of(settings: Settings) -> Place:
+    """Where the broker is by these settings alone."""
+    if settings.broker.kind == "exchange" and settings.broker.url is None:
+        return Place("exchange", f"http://{settings.exchange.host}:{settings.exchange.port}")
+    return Place(settings.broker.kind, settings.broker.rest_address)
+
+
+def keep_place(settings: Settings) -> None:
+    """Note where the broker is, for whoever has to speak to it when nothing runs any more."""
+    _place_file(settings).write_text(f"{place_of(settings).kind} {place_of(settings).url}\n", encoding="ascii")
+
+
+def kept_place(settings: Settings) -> Place:
+    """Where the broker of the processes that ran last is; by the settings where none ever ran."""
+    try:
+        kind, url = _place_file(settings).read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return place_of(settings)
+    return Place(kind, url)
+
+
+def _place_file(settings: Settings) -> Path:
+    return settings.data_folder / "broker.txt"
 
 
 def url_of(settings: Settings) -> str:

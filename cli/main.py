@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cli import demo, digests, exchange, replays, research, run, tail, up, views
+from cli import demo, digests, exchange, operate, replays, research, run, tail, up, views
 from cli.options import AsJson, Home
 from cli.trouble import Commands
 
@@ -16,7 +16,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help=(
         "Buys confirmed breakouts from a list of candidates, protects, trims and leaves them. Dry run by default.\n\n"
-        "Exit codes: 0 done, 1 something is not well, 2 bad input, 130 stopped by Ctrl-C.\n\n"
+        "Exit codes: 0 done, 1 something is not well, 2 bad input, 3 not confirmed, 130 stopped by Ctrl-C.\n\n"
         "Example: execution demo"
     ),
 )
@@ -45,7 +45,7 @@ def version(json: AsJson = False) -> None:
         typer.echo(f"execution {number}")
 
 
-for part in (demo, up, run, exchange, replays, digests, views, tail, research):
+for part in (demo, up, run, exchange, operate, replays, digests, views, tail, research):
     part.register(app)
 
 

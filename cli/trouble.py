@@ -3,6 +3,7 @@
   0  done
   1  something is not well: a service, an order, a session that could not be finished
   2  bad input: a setting, a file, a date, a symbol, a port, a home; nothing was started or changed
+  3  not confirmed: state did not answer a command
 130  stopped by Ctrl-C
 """
 
@@ -18,6 +19,7 @@ from typer.exceptions import TyperException
 DONE: Final = 0
 NOT_WELL: Final = 1
 BAD_INPUT: Final = 2
+NOT_CONFIRMED: Final = 3
 STOPPED: Final = 130
 
 ONE_LINE: Final = {

@@ -80,6 +80,15 @@ class Dropped(Struct, frozen=True):
     raw: str
 
 
+class BrokerClock(Struct, frozen=True):
+    """The broker's own clock and calendar. at, next_open, next_close: UTC."""
+
+    at: dt.datetime
+    is_open: bool
+    next_open: dt.datetime
+    next_close: dt.datetime
+
+
 class Read(Struct, frozen=True):
     """An order with the legs that could be read."""
 
@@ -196,6 +205,19 @@ def read_account(raw: object) -> BrokerAccount:
 def read_clock(raw: object) -> dt.datetime:
     """The broker's time, UTC. Raises Unreadable."""
     return _stamp(_object(raw, "clock"), "timestamp", "clock")
+
+
+def read_market(raw: object) -> BrokerClock:
+    """The broker's time, and whether it says that the market is open. Raises Unreadable."""
+    fields = _object(raw, "clock")
+    if "is_open" not in fields:
+        raise Unreadable("clock: is_open is missing")
+    return BrokerClock(
+        at=_stamp(fields, "timestamp", "clock"),
+        is_open=_flag(fields, "is_open", "clock"),
+        next_open=_stamp(fields, "next_open", "clock"),
+        next_close=_stamp(fields, "next_close", "clock"),
+    )
 
 
 def read_update(raw: object) -> tuple[BrokerEvent, tuple[Dropped, ...]]:

@@ -25,6 +25,11 @@ class Budget:
         self._as_of = now
         self._closed_until = now
 
+    @property
+    def seconds_each(self) -> float:
+        """Between two requests, once none is left over."""
+        return 1 / self._per_s
+
     def wait_s(self, now: float) -> float:
         """Seconds until a request may be made; 0: it may be made now, and counts as made."""
         if now < self._closed_until:

@@ -23,7 +23,7 @@ from shared.domain.order_life import IN_TRANSIT, Event, step
 RETRY_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds before an attempt that nobody claimed, or that never left the machine, is followed by the next."""
 LOOK_UP_S: Final = (0.0, 0.25, 0.5, 1.0, 2.0)
-"""Seconds before an unresolved order is looked up, by the number of look-ups before; the last one repeats."""
+"""Seconds before an unresolved order is looked up, by the number of grants before; the last one repeats."""
 SETTLE_S: Final = 5.0
 """Seconds within which a cancel or replace that the broker took should show; then the order is read."""
 GIVEN_UP_S: Final = 3 * SETTLE_S
@@ -262,8 +262,14 @@ def overdue(unit: Unit, waits: Waits, lease_s: float, grace_s: float) -> None:
                 grace_over = waits.over(f"{action.id} grace", grace_s)
                 if action.misses >= MISSES and grace_over:
                     _absent(unit, action)
-                elif waits.over(key, _at(LOOK_UP_S, action.attempt - 2)):
+                elif waits.over(f"{key} {action.request}", _until_looked_up(action)):
                     again(unit, action, action.reason)
+
+
+def _until_looked_up(action: ActionRow) -> float:
+    """Seconds before an unresolved action is tried again: soon after a report, longer where a wake-up is out."""
+    woken = not action.request
+    return _at(RETRY_S, action.attempt - 2) if woken else _at(LOOK_UP_S, action.grants - 1)
 
 
 def _lease_over(unit: Unit, action: ActionRow) -> None:

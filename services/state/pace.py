@@ -39,6 +39,9 @@ class Pace(Protocol):
     def tick(self, unit: Unit, tick: Tick) -> None:
         """Take a tick."""
 
+    def hear_clock(self, unit: Unit, at: dt.datetime) -> None:
+        """The broker's clock said `at`."""
+
     def waits(self, store: Store) -> bool:
         """Whether there may be something to do though nothing arrived."""
 
@@ -75,6 +78,9 @@ class Free:
             actions.reconcile(unit, snapshots.EACH_MINUTE)
         for symbol in unit.store.active_symbols():
             unit.touch(symbol)
+
+    def hear_clock(self, unit: Unit, at: dt.datetime) -> None:
+        snapshots.compare_clocks(unit, at)
 
     def waits(self, store: Store) -> bool:
         return False
@@ -135,6 +141,9 @@ class Conducted:
             numbers.wait_for(unit, tick.events)
         unit.advance(tick.at)
         _keep(unit, stage)
+
+    def hear_clock(self, unit: Unit, at: dt.datetime) -> None:
+        """The conductor's time is the only one."""
 
     def waits(self, store: Store) -> bool:
         return bool(store.note(_IN_HAND))

@@ -69,7 +69,6 @@ class State:
         self._views = views.Views()
         self._views_known = False
         self._backlog: list[Entry] = []
-        self._handed = 0
         self._sent = 0
         self._unsent: list[Outgoing] = [item for _, item in store.outbox()]
         self._handed = store.outbox_end()
@@ -178,7 +177,7 @@ class State:
         message = entry.message
         if message is None:
             unit.say(dead_letter(entry, "state", entry.fault))
-        elif _base(entry.stream) in MEMORY_STREAMS:
+        elif entry.stream.partition(":")[0] in MEMORY_STREAMS:
             unit.attempt(partial(self._memory.take, message), partial(self._failed, unit, entry))
         else:
             unit.attempt(partial(self._handle, unit, entry.stream, message), partial(self._failed, unit, entry))
@@ -208,8 +207,7 @@ class State:
                 reports.on_event(unit, message)
             case BrokerSnapshot():
                 snapshots.on_snapshot(unit, message, self._setup.rules.limits)
-                if not self._setup.conducted:
-                    snapshots.compare_clocks(unit, message.at)
+                self._pace.hear_clock(unit, message.at)
             case ListenerConnected():
                 unit.want_reconciliation(f"{message.listener} connected to the broker's trade updates")
             case Command():
@@ -280,7 +278,3 @@ class BusLife:
             unit.seal()
         self.run_id, self.epoch = run_id, epoch
         return [*(item for _, item in self._store.outbox()), *unit.out]
-
-
-def _base(stream: str) -> str:
-    return stream.partition(":")[0]

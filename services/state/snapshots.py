@@ -38,6 +38,7 @@ _OURS: Final = re.compile(
 def on_snapshot(unit: Unit, snapshot: BrokerSnapshot, limits: LimitRules) -> None:
     """Compare the ledger with `snapshot`, heal what has a clear rule, name the rest."""
     first, alerts = False, len(unit.alerts())
+    unit.heard_at(snapshot.at)
     request = unit.store.action(snapshot.request)
     if request is not None and request.kind is ActionKind.RECONCILE:
         actions.end(unit, request, ActionStatus.DONE)

@@ -112,7 +112,7 @@ class Unit:
         """Write down one decision, for people, and say it. at: when it happened, where that is later than now."""
         row = JournalRow(
             seq=0,
-            at=max(self.now, at or self.now),
+            at=max(self.at_least(self.as_of), at or self.now),
             kind=kind,
             symbol=symbol,
             order_id=order,

@@ -151,6 +151,9 @@ def test_a_lease_that_ends_in_silence_leaves_the_order_unresolved_and_the_next_a
     world.monotonic += 0.6
     world._step()
     assert status(world) is Status.UNRESOLVED
+    for _ in range(5):
+        world._step()
+    assert attempts(world) == 2, "whoever is woken has time to come"
     world.bus.publish([ClaimRequest(id="next", at=AT, action=ENTRY, attempt=2, executor="two")])
     world._step()
     reply = world.bus.replies["next"]

@@ -190,8 +190,10 @@ class BusSteps:
 
 def _match_minutes(exchange: Exchange, due: Sequence[Bars]) -> None:
     """The minutes in order; all partitions of one minute together, so that their number changes nothing."""
-    for minute in sorted({batch.minute for batch in due}):
-        batches = [batch for batch in due if batch.minute == minute]
+    minutes: dict[dt.datetime, list[Bars]] = {}
+    for batch in due:
+        minutes.setdefault(batch.minute, []).append(batch)
+    for minute, batches in sorted(minutes.items()):
         exchange.match(minute, [bar for batch in batches for bar in batch.rows], batches[0].at)
 
 

@@ -102,7 +102,7 @@ def setup_of(settings: Settings) -> Setup:
         lease_s=settings.broker.lease,
         grace_s=settings.broker.grace_s,
         conducted=settings.run.pace is configuration.Pace.CONDUCTED,
-        live=settings.broker.kind == "live",
+        broker=settings.broker.kind,
         account=settings.broker.account or "",
     )
 

@@ -10,7 +10,7 @@ from typing import assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
-from services.state import account_stop, actions, judging
+from services.state import account_stop, actions, gates, judging
 from services.state.model import ExitRow, IntentStatus, Position
 from services.state.setup import Setup
 from services.state.unit import Unit
@@ -35,7 +35,7 @@ from shared.contracts.commands import (
 from shared.contracts.ids import is_symbol
 from shared.contracts.money import round_down
 from shared.contracts.vocabulary import HaltLevel, OrderKind, StopMode, TrimState
-from shared.runtime.halt import HaltFile
+from shared.runtime.halt import HaltFile, is_stricter
 
 
 class Answered(Struct, frozen=True):
@@ -89,6 +89,9 @@ def _obey(unit: Unit, command: Command, setup: Setup, halt: HaltFile, reload: Ca
 
 def _level(unit: Unit, halt: HaltFile, level: HaltLevel) -> Answered:
     """The file first: should this process die here, the level holds, and the command is read again."""
+    stands = unit.store.account().halt
+    if level is not HaltLevel.NONE and is_stricter(stands, level):
+        return Answered(True, f"{level_text(stands)}; that is stricter and stays until `resume`")
     halt.write(level)
     set_level(unit, level)
     return Answered(True, level_text(level))
@@ -105,13 +108,10 @@ def set_level(unit: Unit, level: HaltLevel) -> None:
 
 
 def _arm(unit: Unit, command: Arm, setup: Setup) -> Answered:
+    why = gates.objection_to_arming(unit, command, setup)
+    if why:
+        return Answered(False, why)
     account = unit.store.account()
-    if account.session is None:
-        return Answered(False, "no session has begun; arm after the opening")
-    if not account.account_number:
-        return Answered(False, "the broker's account was not read yet; try again in a moment")
-    if command.account != account.account_number or (setup.account and setup.account != account.account_number):
-        return Answered(False, "that is not the number of the broker's account")
     unit.store.put_account(replace(account, armed=True))
     return Answered(True, f"entries are allowed until the close of {account.session}")
 

@@ -104,6 +104,7 @@ DIGESTED: Final[Mapping[str, tuple[str, ...]]] = {
     ),
 }
 """Table and columns that count; rows in the order of the columns."""
+_TEXT: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Row(Struct, frozen=True):
@@ -118,7 +119,7 @@ def canonical_rows(ledger: sqlite3.Connection) -> Iterator[Row]:
     for table, columns in DIGESTED.items():
         names = ", ".join(columns)
         for values in ledger.execute(f"SELECT {names} FROM {table} ORDER BY {names}"):  # noqa: S608 - names of ours
-            yield Row(table, json.dumps(values, separators=(",", ":")))
+            yield Row(table, _TEXT(values))
 
 
 def digest(ledger: sqlite3.Connection) -> str:

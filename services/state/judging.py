@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from decimal import Decimal
 
-from services.state import reports, sizing, snapshots
+from services.state import gates, reports, sizing, snapshots
 from services.state.admission import AdmissionView, Gates, Holding, buying_of, exposure
 from services.state.memory import Memory
 from services.state.model import CancelRefused, EntryRow, Market, Order, Position, SymbolBook
@@ -84,7 +84,7 @@ class Judging:
         return Gates(
             market=market,
             halt=account.halt,
-            armed=account.armed or not self._setup.live,
+            armed=gates.entries_allowed(self._unit, self._setup),
             broker_open=False if store.note(snapshots.CLOCKS_DIFFER) else None,
             feed_at=memory.feed_at,
             symbol_at=memory.traded_at(symbol),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from services.state import actions, claims, commands, decisions, fills, protection, reports, snapshots, views
+from services.state import actions, claims, commands, decisions, fills, gates, protection, reports, snapshots, views
 from services.state.admission import still_wanted
 from services.state.judging import Judging
 from services.state.memory import Memory
@@ -206,14 +206,19 @@ class State:
             case BrokerEvent():
                 reports.on_event(unit, message)
             case BrokerSnapshot():
-                snapshots.on_snapshot(unit, message, self._setup.rules.limits)
-                self._pace.hear_clock(unit, message.at)
+                self._compare(unit, message)
             case ListenerConnected():
                 unit.want_reconciliation(f"{message.listener} connected to the broker's trade updates")
             case Command():
                 commands.obey(unit, message, self._setup, self._halt, self._lists.ingest)
             case _:
                 raise TypeError(f"state takes no {type(message).__name__}")
+
+    def _compare(self, unit: Unit, snapshot: BrokerSnapshot) -> None:
+        """Of another account nothing is taken: its request is asked again until the account is the right one."""
+        if gates.belongs(unit, snapshot.account, self._setup):
+            snapshots.on_snapshot(unit, snapshot, self._setup.rules.limits)
+            self._pace.hear_clock(unit, snapshot.at)
 
     def _objection(self, unit: Unit, action: ActionRow, order: Order) -> str:
         """Why a claimed order is not to be sent now; empty: it is."""

@@ -116,6 +116,11 @@ def _orders(unit: Unit, orders: tuple[BrokerOrder, ...], at: dt.datetime) -> Non
 
 
 def _over(seen: BrokerOrder) -> bool:
+    """Whether nothing of it is at work any more; a filled entry may have a leg that rests."""
+    return _ended(seen) and all(_ended(leg) for leg in seen.legs)
+
+
+def _ended(seen: BrokerOrder) -> bool:
     word = BROKER_WORDS.get(seen.status)
     return word is not None and word.event in (Event.FILL, Event.CANCEL, Event.EXPIRE, Event.REPLACE, Event.REJECT)
 
@@ -145,6 +150,8 @@ def _own(unit: Unit, seen: BrokerOrder, name: re.Match[str], at: dt.datetime) ->
     session = dt.datetime.strptime(name["session"], "%y%m%d").replace(tzinfo=dt.UTC).date()
     kind = _kind(name["kind"])
     assert kind is not None, seen.client_order_id
+    if kind is OrderKind.FLAT and seen.type == OrderType.STOP:
+        kind = OrderKind.STOP  # `execution halt` put it there while state was dead
     return _row(seen, seen.client_order_id, session, kind, parent="", at=at)
 
 
@@ -196,17 +203,19 @@ def _kind(word: str) -> OrderKind | None:
 
 
 def _foreign_of(unit: Unit, seen: BrokerOrder) -> Iterable[ForeignItem]:
-    qty = seen.qty or NO_SHARES
-    detail = f"{seen.side} {qty} {seen.type}, {seen.client_order_id or seen.broker_id}"
-    yield ForeignItem(
-        kind="order",
-        name=seen.broker_id,
-        symbol=seen.symbol,
-        qty=qty,
-        price=seen.limit_price or seen.stop_price,
-        readings=1,
-        detail=detail[:200],
-    )
+    """Of an entry that is over, the legs that rest; a leg whose entry is open ends with it."""
+    for one in (leg for leg in seen.legs if not _ended(leg)) if _ended(seen) else (seen,):
+        qty = one.qty or NO_SHARES
+        detail = f"{one.side} {qty} {one.type}, {one.client_order_id or one.broker_id}"
+        yield ForeignItem(
+            kind="order",
+            name=one.broker_id,
+            symbol=one.symbol,
+            qty=qty,
+            price=one.limit_price or one.stop_price,
+            readings=1,
+            detail=detail[:200],
+        )
     name = _OURS.match(seen.client_order_id)
     if name is not None and name["installation"] != unit.store.installation and _kind(name["kind"]) is not None:
         yield ForeignItem(

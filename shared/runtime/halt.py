@@ -39,8 +39,13 @@ class HaltFile:
     def raise_to(self, level: HaltLevel) -> None:
         """`write`, unless a stricter level stands there. Raises OSError."""
         stands = self.read()
-        if stands is None or _STRICTNESS[stands] < _STRICTNESS[level]:
+        if stands is None or is_stricter(level, stands):
             self.write(level)
+
+
+def is_stricter(level: HaltLevel, than: HaltLevel) -> bool:
+    """Whether `level` lets less go on; only `resume` goes back to a weaker one."""
+    return _STRICTNESS[level] > _STRICTNESS[than]
 
 
 _STRICTNESS = {level: place for place, level in enumerate(HaltLevel)}

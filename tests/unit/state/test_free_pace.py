@@ -15,7 +15,7 @@ from shared.contracts.orders import ListenerConnected
 from shared.contracts.rules import EntryRules, Rules
 from shared.contracts.vocabulary import Status
 from tests.unit.state.day import ENTRY, LEG, confirmed, mark, of
-from tests.unit.state.world import MINUTE, OPEN, QUICK, World, dump, opened
+from tests.unit.state.world import LIVE, MINUTE, OPEN, QUICK, World, dump, opened
 
 AT = OPEN + 20 * MINUTE
 SECOND = dt.timedelta(seconds=1)
@@ -99,9 +99,7 @@ def test_real_money_is_not_spent_before_arming_and_is_no_more_after_the_close(tm
     world = started(tmp_path, live=True)
     confirm(world)
     assert dump(world.store)["entries"][0][1:3] == ("refused", "not_armed")
-    world.bus.publish(
-        [Arm(id="wrong", at=AT, by="test", account="PA2"), Arm(id="arm", at=AT, by="test", account="PA1")]
-    )
+    world.bus.publish([Arm(id="wrong", at=AT, by="test", account="PA2"), Arm(id="arm", at=AT, by="test", account=LIVE)])
     world.settle(2)
     assert world.store.account().armed
     later = AT + 10 * MINUTE

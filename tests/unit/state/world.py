@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -49,6 +49,7 @@ OPEN = dt.datetime(2026, 1, 9, 14, 30, tzinfo=dt.UTC)
 CLOSE = dt.datetime(2026, 1, 9, 21, 0, tzinfo=dt.UTC)
 MINUTE = dt.timedelta(minutes=1)
 PARTITIONS = 2
+LIVE: Final = "412345678"
 QUICK = Rules(entry=EntryRules(delay_min=0, delay_max=0, max_slip=0.0))
 
 
@@ -117,6 +118,8 @@ class Broker:
     fills: list[BrokerFill] = field(default_factory=list)
     events: list[BrokerEvent] = field(default_factory=list)
     refuse: Callable[[Action], str] = lambda action: ""
+    account_number: str = "PA1"
+    multiplier: Decimal = Decimal(2)
 
     def perform(self, action: Action) -> tuple[Outcome, BrokerOrder | None, str]:
         text = self.refuse(action)
@@ -291,7 +294,8 @@ class Broker:
                 if qty
             ),
             account=BrokerAccount(
-                account_number="PA1",
+                account_number=self.account_number,
+                multiplier=self.multiplier,
                 status="ACTIVE",
                 cash=self.cash,
                 equity=self.cash + sum(qty * self.paid[symbol] for symbol, qty in self.shares.items()),
@@ -397,10 +401,12 @@ class World:
     ) -> None:
         self.home = home
         self.symbols = tuple(symbols)
-        self.setup = Setup(rules=rules, partitions=PARTITIONS, grace_s=2.0, lease_s=1.0, conducted=conducted, live=live)
+        self.setup = Setup(rules=rules, partitions=PARTITIONS, grace_s=2.0, lease_s=1.0, conducted=conducted)
+        if live:
+            self.setup = msgspec.structs.replace(self.setup, broker="live", account=LIVE)
         self.local: list[Message] = []
         self.bus = ListBus()
-        self.broker = Broker()
+        self.broker = Broker(account_number=LIVE if live else "PA1")
         self.executor = Executor(self.bus, self.broker)
         self.monotonic = 1000.0
         self.steps = 0

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from cli.simulation.faults import BROKER_AFTER, BROKER_BEFORE, Do, Fault
-from services.executor.broker import Answer, Broker, Fault as Silence, Replied, Silent
+from services.executor.broker import Answer, Broker, Replied, Silent
+from services.executor.broker import Fault as Silence
 from shared.contracts.orders import OrderTerms
 
 UNHEARD_OF: Final = {"id": "?", "client_order_id": "?", "status": "unheard_of"}

@@ -1,4 +1,4 @@
-"""The simulated server: streams in memory that can be wiped, lose their tail, be down, and be another life of the bus."""
+"""The simulated server: streams in memory that can be wiped, lose their tail, be down, and begin another life."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class SimulatedBus:
     def has_new(self, name: str, position: str) -> bool:
         """Whether a reader at `position` has something to read."""
         numbers = self._numbers.get(name)
-        return bool(numbers) and numbers[-1] > _number(position)
+        return numbers is not None and len(numbers) > 0 and numbers[-1] > _number(position)
 
     def reply(self, request: str) -> ClaimReply | None:
         self._answer()

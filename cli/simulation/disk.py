@@ -1,4 +1,4 @@
-"""What outlives a kill in the simulation: the ledger's database and the exchange's book, and what a power cut leaves."""
+"""What outlives a kill in the simulation: the ledger's database, the exchange's book, and what a power cut leaves."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from cli.inprocess.engine import Engine
 from cli.simulation.disk import SimulatedStore
 from cli.simulation.faults import Fault, draw_faults
 from cli.simulation.market import SYMBOLS, SimulatedMarket
+from cli.simulation.shrink import fewest
 from cli.simulation.world import Broken, MemoryHalt, World, view_of
 from services.state.__main__ import setup_of
 from services.state.digest import difference, digest
@@ -24,7 +26,8 @@ from services.state.setup import Setup
 from services.state.sources import CandidateFiles
 from shared.domain import calendar
 from shared.domain.calendar import Session
-from shared.runtime.settings import Settings
+from shared.runtime.logs import configure_logs
+from shared.runtime.settings import LogSettings, Settings
 
 FIRST: Final = dt.date(2019, 1, 2)
 LAST: Final = dt.date(2019, 12, 31)
@@ -40,17 +43,14 @@ class Case(Struct, frozen=True):
     faults: tuple[Fault, ...]
     settings: Settings
 
-    @property
-    def terms(self) -> Terms:
-        return Terms()
-
 
 class Outcome(Struct, frozen=True):
-    """What came of a case. orders: kind and status to how many. hit: the faults that took place."""
+    """What came of a case. faults: that were drawn; hit: that took place. orders: kind and status to how many."""
 
     seed: int
     findings: tuple[Finding, ...]
     digest: str
+    faults: tuple[Fault, ...] = ()
     hit: tuple[Fault, ...] = ()
     trace: tuple[str, ...] = ()
     turns: int = 0
@@ -101,7 +101,7 @@ def without_faults(case: Case) -> Outcome:
 
 
 def with_faults(case: Case, expected: str = "") -> Outcome:
-    """The day with the case's faults. expected: the digest it must end with, where the faults leave the answer as it is."""
+    """The day with the case's faults. expected: the digest it must end with, if the faults keep the market's answer."""
     world = _world(case)
     findings: list[Finding] = []
     try:
@@ -116,6 +116,7 @@ def with_faults(case: Case, expected: str = "") -> Outcome:
         case.seed,
         tuple(sorted({*findings, *world.findings})),
         found,
+        case.faults,
         tuple(world.plan.hit),
         tuple(world.trace),
         world.turns,
@@ -123,11 +124,33 @@ def with_faults(case: Case, expected: str = "") -> Outcome:
     )
 
 
+def hush() -> None:
+    """Services log what they meet; in a simulation that is thousands of lines about faults that were meant."""
+    configure_logs(LogSettings(level="error"), "simulation")
+    logging.disable(logging.CRITICAL)
+
+
 def try_seed(seed: int, minutes: int = 0) -> Outcome:
     """Both days of a seed. What is off in the day without faults is told first."""
     case = case_of(seed, minutes)
     plain = without_faults(case)
     return plain if plain.failed else with_faults(case, plain.digest)
+
+
+def shrunk(outcome: Outcome, minutes: int = 0) -> Outcome:
+    """The same failure with as few of its faults as possible."""
+    case = case_of(outcome.seed, minutes)
+    if not outcome.faults:
+        return outcome
+    expected = without_faults(case).digest
+    name = outcome.findings[0].invariant
+
+    def fails(faults: Sequence[Fault]) -> bool:
+        found = with_faults(structs.replace(case, faults=tuple(faults)), expected).findings
+        return any(finding.invariant == name for finding in found)
+
+    few = fewest(outcome.faults, fails)
+    return with_faults(structs.replace(case, faults=tuple(few)), expected)
 
 
 def first_difference(case: Case) -> str:

@@ -4,8 +4,8 @@ The services, paces, stores and the executor's code are the ones that run in ope
 them: the bus, the line to the broker, the disk, the clocks, and death. A process that is killed is made anew from what
 is durable, in the same order of steps as its `__main__` and shared/runtime/loop.py do it.
 
-Virtual machine time stands still while anybody has something to do, and goes on in small steps where nobody has; trading
-time is the conductor's.
+Virtual machine time stands still while anybody has something to do, and goes on in small steps where nobody has;
+trading time is the conductor's.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import datetime as dt
 import random
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, Protocol, cast
 
 import msgspec
@@ -52,7 +53,6 @@ from shared.contracts import streams
 from shared.contracts.clock import Tick, TickPhase
 from shared.contracts.journal import DeadLetter
 from shared.contracts.market import Bar, Bars
-from shared.contracts.message import Message
 from shared.contracts.orders import ClaimReply, ClaimRequest
 from shared.contracts.outgoing import Job, Outgoing
 from shared.contracts.vocabulary import HaltLevel, Queue
@@ -319,9 +319,7 @@ def view_of(book: Book) -> BrokerView:
     )
 
 
-_CONVERTED: dict[int, tuple[object, Any]] = {}
-
-
+@lru_cache(maxsize=4096)
 def _converted(row: Any, kind: Any) -> Any:
     return msgspec.convert(row, type=kind, from_attributes=True)
 
@@ -337,6 +335,9 @@ class Process:
         self.world = world
         self.alive_from = 0.0
         self._reader = OneReader(world.bus, ACTS_AT[self.name])
+        self._reads = Reads(
+            covered=streams.names(self.covered, world.parts), free=streams.names(self.free, world.parts)
+        )
         self._steps: Steps | None = None
         self._batches: Iterator[list[Entry]] = iter(())
         self._positions: dict[str, str] = {}
@@ -363,7 +364,7 @@ class Process:
     def has_input(self) -> bool:
         """Whether one of its streams has something new, or its clock a tick."""
         bus, positions = self.world.bus, self._positions
-        return any(bus.has_new(name, positions.get(name, "0")) for name in self.reads().free) or self._has_tick()
+        return any(bus.has_new(name, positions.get(name, "0")) for name in self._reads.free) or self._has_tick()
 
     def _has_tick(self) -> bool:
         try:
@@ -374,11 +375,6 @@ class Process:
     def may_start(self) -> bool:
         """Others wait until state has opened the bus."""
         return self.world.bus.epoch > 0
-
-    def reads(self) -> Reads:
-        return Reads(
-            covered=streams.names(self.covered, self.world.parts), free=streams.names(self.free, self.world.parts)
-        )
 
     def turn(self) -> None:
         """One batch."""
@@ -413,7 +409,7 @@ class Process:
                     if entry.message is not None:
                         steps.remember(entry.message)
         pace = ConductedPace(block_ms=0)
-        self._batches = iter(pace.batches(cast("Bus", self._reader), self.reads(), self._positions))
+        self._batches = iter(pace.batches(cast("Bus", self._reader), self._reads, self._positions))
         self._steps = steps
 
     def await_life(self) -> Life | None:
@@ -576,7 +572,7 @@ class ExchangeProcess(Process):
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self._disk = BookDisk(lambda point: self._kept(point))
+        self._disk = BookDisk(self._kept)
         self.clock = TickClock(FIRST_INSTANT)
         book = new_book(world.settings.exchange, world.settings.run.salt, self.clock.now())
         self.venue: Venue | None = None
@@ -588,6 +584,10 @@ class ExchangeProcess(Process):
     def book(self) -> Book:
         """As it stands, also where the process is down."""
         return self._disk.load() if self.venue is None else self.venue.exchange.book
+
+    def time(self) -> dt.datetime:
+        """By the exchange's clock."""
+        return self.clock.now()
 
     @property
     def updates(self) -> int:
@@ -683,9 +683,9 @@ class WorkerProcess:
         return Executor(
             f"{self.name}.{self._life}",
             self,
-            SimulatedBroker(Line(world, lambda: self.name), lambda point: self._pass(point)),
+            SimulatedBroker(Line(world, lambda: self.name), self._pass),
             Budget(NO_LIMIT, 0.0, 0.0),
-            Clock(monotonic=lambda: world.now, wait=world.let_pass, now=lambda: world.exchange.clock.now()),
+            Clock(monotonic=lambda: world.now, wait=world.let_pass, now=world.exchange.time),
             lambda: False,
         )
 
@@ -781,7 +781,7 @@ class ListenerProcess:
         self._life += 1
         world = self._world
         broker = SimulatedBroker(Line(world, lambda: self.name))
-        clock = Clock(monotonic=lambda: world.now, wait=lambda seconds: None, now=lambda: world.exchange.clock.now())
+        clock = Clock(monotonic=lambda: world.now, wait=lambda seconds: None, now=world.exchange.time)
         return Listener(
             f"listener.{self._life}", self, _Alone(), broker, self._updates, lambda call: call(), clock, turn_s=0.0
         )

@@ -1,0 +1,104 @@
+"""`execution simulate`: the whole engine on virtual time, faults between any two effects, audited at every step."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from msgspec import Struct
+
+from cli.options import AsJson
+from cli.show import print_json
+from cli.trouble import Trouble
+
+if TYPE_CHECKING:
+    from cli.simulation.trial import Outcome
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(simulate)
+
+
+class Told(Struct, frozen=True):
+    """What a run of seeds came to. seed: the first that failed, or the last one. faults: the fewest that still fail."""
+
+    seed: int
+    seeds: int
+    seconds: float
+    failed: bool
+    findings: tuple[str, ...]
+    faults: tuple[str, ...]
+    trace: tuple[str, ...]
+    again: str
+
+
+def simulate(
+    seed: Annotated[int, typer.Option("--seed", help="The first seed; it alone gives market, order and faults.")] = 1,
+    seeds: Annotated[int, typer.Option("--seeds", help="How many seeds, one after the other.")] = 1,
+    seconds: Annotated[float, typer.Option("--seconds", help="Stop after so many; 0: no limit.")] = 0.0,
+    steps: Annotated[
+        int, typer.Option("--steps", help="Minutes of the market at least, in whole sessions; 0: as the seed draws it.")
+    ] = 0,
+    shrink: Annotated[
+        bool, typer.Option("--shrink/--no-shrink", help="Whether a failing seed's faults are made as few as can be.")
+    ] = True,
+    json: AsJson = False,
+) -> None:
+    """Play simulated sessions in which processes die and messages are lost, and audit what comes of them.
+
+    Each seed is played twice, without faults and with them. A seed that fails prints what is off, the fewest faults
+    that still make it fail, and the command that repeats it; exit code 1.
+
+    Example: execution simulate --seed 1 --seeds 20
+    """
+    if seeds < 1 or seconds < 0 or steps < 0:
+        raise Trouble("--seeds must be 1 or more, --seconds and --steps 0 or more")
+    from cli.simulation import trial
+
+    trial.hush()
+    started = time.monotonic()
+    played = 0
+    for number in range(seed, seed + seeds):
+        outcome = trial.try_seed(number, steps)
+        played += 1
+        if outcome.failed:
+            shown = trial.shrunk(outcome, steps) if shrink else outcome
+            _tell_failure(shown, played, time.monotonic() - started, steps, json)
+            raise typer.Exit(1)
+        if not json:
+            _tell_one(outcome)
+        if seconds and time.monotonic() - started > seconds:
+            break
+    spent = time.monotonic() - started
+    if json:
+        print_json(Told(number, played, round(spent, 1), False, (), (), (), _again(number, steps)))
+    else:
+        typer.echo(f"{played} seeds in {spent:.0f} s; nothing is off")
+
+
+def _tell_one(outcome: Outcome) -> None:
+    bought = sum(count for name, count in outcome.orders.items() if name.startswith("entry"))
+    what = f"{len(outcome.hit)} faults, {bought} entries, {outcome.turns} turns, {outcome.digest[:12]}"
+    typer.echo(f"seed {outcome.seed}: {what}")
+
+
+def _tell_failure(outcome: Outcome, seeds: int, spent: float, steps: int, as_json: bool) -> None:
+    findings = tuple(f"{finding.invariant} {finding.subject}: {finding.text}" for finding in outcome.findings)
+    faults = tuple(str(fault) for fault in outcome.faults)
+    again = _again(outcome.seed, steps)
+    if as_json:
+        print_json(Told(outcome.seed, seeds, round(spent, 1), True, findings, faults, outcome.trace, again))
+        return
+    typer.echo(f"seed {outcome.seed} fails:")
+    for line in findings:
+        typer.echo(f"  {line}")
+    typer.echo(f"with {len(faults)} faults:" if faults else "without any fault")
+    for line in (*faults, *(("what happened, by minute and virtual time:", *outcome.trace) if outcome.trace else ())):
+        typer.echo(f"  {line}")
+    typer.echo(f"again: {again}")
+
+
+def _again(seed: int, steps: int) -> str:
+    return f"execution simulate --seed {seed}" + (f" --steps {steps}" if steps else "")

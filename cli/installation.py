@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from cli.options import typed
 from cli.trouble import Trouble
@@ -37,7 +37,7 @@ def children_of(settings: Settings) -> tuple[ChildSpec, ...]:
     workers = range(1, settings.run.executors + 1)
     exchange = (ChildSpec(name="exchange-1", module="services.exchange"),)
     conductor = (ChildSpec(name="conductor-1", module="services.conductor"),)
-    return (
+    specs = (
         ChildSpec(name="state-1", module="services.state"),
         ChildSpec(name="market_data-1", module="services.market_data"),
         *(ChildSpec(name=f"signals-{number}", module="services.signals") for number in replicas),
@@ -50,6 +50,13 @@ def children_of(settings: Settings) -> tuple[ChildSpec, ...]:
         ChildSpec(name="executor-listener", module="services.executor", arguments=("--role", "listener")),
         *(conductor if is_conducted(settings) else ()),
     )
+    return tuple(structs.replace(spec, environment=_own(settings, number)) for number, spec in enumerate(specs))
+
+
+def _own(settings: Settings, number: int) -> tuple[tuple[str, str], ...]:
+    """What one process has for itself: its metrics on a port of its own, counted up from the configured one."""
+    first = settings.metrics.port
+    return () if first is None else (("EV2_METRICS__PORT", str(first + number)),)
 
 
 class Installation:

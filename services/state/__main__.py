@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
+
+from msgspec import structs
 
 from services.state.service import BusLife, State
 from services.state.setup import Setup
@@ -79,7 +82,7 @@ class Parts:
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
-        self._setup = setup_of(settings)
+        self._setup = with_salt(setup_of(settings), store)
         self._halt = HaltFile(settings.halt_file)
         self._files = CandidateFiles(settings.home, self._setup)
 
@@ -105,6 +108,18 @@ def setup_of(settings: Settings) -> Setup:
         broker=settings.broker.kind,
         account=settings.broker.account or "",
     )
+
+
+def with_salt(setup: Setup, store: Store) -> Setup:
+    """A salt of the ledger's own, drawn once, where none is given: delays and slips must not be foreseen by others."""
+    if setup.salt:
+        return setup
+    salt = store.note("salt")
+    if not salt:
+        salt = secrets.token_hex(16)
+        with store.transaction():
+            store.set_note("salt", salt)
+    return structs.replace(setup, salt=salt)
 
 
 def wall_clock() -> dt.datetime:

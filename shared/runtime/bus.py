@@ -32,7 +32,8 @@ class BusDown(Exception):
 class Entry(Struct, frozen=True):
     """One stream entry as read. stream: without the prefix; empty for a message of this process's own.
 
-    message: what it says, or None where it cannot be read, with the reason in `fault`.
+    message: what it says, or None where it cannot be read, with the reason in `fault`. stale: written in another life
+    of the bus, on a stream where that counts (`Stream.of_one_life`).
     """
 
     stream: str
@@ -40,12 +41,13 @@ class Entry(Struct, frozen=True):
     message: Message | None
     fault: str = ""
     raw: str = ""
+    stale: bool = False
 
 
 class Life(Struct, frozen=True):
     """What a bus must keep to be the same bus: the server's run id, and the epoch that state wrote on it.
 
-    epoch 0: nobody has written one yet, the bus is not to be used.
+    epoch 0: state has not opened this bus, or not since its server was started; it is not to be used.
     """
 
     run_id: str
@@ -65,13 +67,17 @@ def connect_redis(url: str, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Redis:
 
 
 class Bus:
-    """One process's connection. Not for use from several threads at once."""
+    """One process's connection. Not for use from several threads at once.
+
+    epoch: the life of the bus in which this process works; 0: in none, it looks on.
+    """
 
     def __init__(self, client: redis.Redis, settings: BusSettings, service: str) -> None:
         self.client = client
         self.prefix = settings.prefix
         self.partitions = settings.partitions
         self.service = service
+        self.epoch = 0
 
     def key(self, name: str) -> str:
         """`name` as it stands on the server."""
@@ -82,14 +88,27 @@ class Bus:
         with _Faults():
             pipe = self.client.pipeline(transaction=False)
             pipe.info("server")
-            pipe.get(self.key("epoch"))
-            info, epoch = pipe.execute()
-        return Life(str(info["run_id"]), int(epoch or 0))
+            pipe.mget(self.key("epoch"), self.key("opened"))
+            info, (epoch, opened) = pipe.execute()
+        run_id = str(info["run_id"])
+        return Life(run_id, int(epoch or 0) if opened is not None and _text(opened) == run_id else 0)
+
+    def was_opened(self) -> bool:
+        """Whether a state has ever used this server under this prefix. Raises BusDown."""
+        with _Faults():
+            return bool(self.client.exists(self.key("epoch")))
+
+    def clear(self) -> None:
+        """Drop what only counted in earlier lives. State alone does so, before it says everything again."""
+        names = streams.names((one.name for one in streams.STREAMS if one.of_one_life), range(self.partitions))
+        with _Faults():
+            self.client.unlink(*(self.key(name) for name in names))
 
     def set_epoch(self, epoch: int) -> None:
         """Say that this bus is in use, in its `epoch`-th life by the ledger's count. State alone does so."""
         with _Faults():
-            self.client.set(self.key("epoch"), epoch)
+            run_id = str(self.client.info("server")["run_id"])  # type: ignore[index]
+            self.client.mset({self.key("epoch"): epoch, self.key("opened"): run_id})
 
     def read(self, positions: Mapping[str, str], block_ms: int, count: int = 500) -> list[Entry]:
         """New entries after `positions` (stream → entry id), in the order of the stream table; empty at time-out.
@@ -137,9 +156,12 @@ class Bus:
             for item in outgoing:
                 match item:
                     case Message():
-                        stream = streams.stream_for(item)
-                        keep = streams.stream_named(stream).keep
-                        pipe.xadd(self.key(stream), wire.encode(item), maxlen=keep, approximate=True)  # type: ignore[arg-type]
+                        name = streams.stream_for(item)
+                        stream = streams.stream_named(name)
+                        fields = wire.encode(item)
+                        if stream.of_one_life and self.epoch:
+                            fields["life"] = str(self.epoch)
+                        pipe.xadd(self.key(name), fields, maxlen=stream.keep, approximate=True)  # type: ignore[arg-type]
                     case Latest():
                         if item.fields:
                             pipe.hset(self.key(item.key), mapping=item.fields)  # type: ignore[arg-type]
@@ -210,6 +232,9 @@ class Bus:
             return
 
     def _entry(self, stream: str, entry_id: bytes | str, fields: Mapping[bytes, bytes]) -> Entry:
+        life = fields.get(b"life")
+        if life is not None and self.epoch and life != str(self.epoch).encode():
+            return Entry(stream, _text(entry_id), None, stale=True)
         try:
             return Entry(stream, _text(entry_id), wire.decode(fields))
         except wire.Unreadable as fault:

@@ -6,7 +6,8 @@ ledger's outbox holds (state), or folds again from the session's start (the othe
     free        every stream as it comes, local inlets in between (live)
     conducted   the `clock` stream leads; what a tick covers is handled before the tick (demo, replay)
 
-On a new life of the bus (shared/runtime/bus.py, `Life`) the service is built anew and reads from the start.
+On a new life of the bus (shared/runtime/bus.py, `Life`) the service is built anew and reads from the start. What a
+process that has not noticed yet still writes there bears the mark of the old life, and is left out by all readers.
 """
 
 from __future__ import annotations
@@ -162,6 +163,7 @@ class FreePace:
             batch = bus.read({name: positions.get(name, "0") for name in wanted}, self._block_ms)
             for entry in batch:
                 positions[entry.stream] = entry.entry_id
+            batch = [entry for entry in batch if not entry.stale]
             local = [Entry("", "", message) for inlet in self._inlets for message in inlet()]
             yield [*self._with_followers(batch), *self._with_followers(local)]
 
@@ -185,10 +187,11 @@ class ConductedPace:
         while True:
             read = bus.read({name: positions.get(name, "0") for name in wanted}, self._block_ms)
             local = [Entry("", "", message) for inlet in self._inlets for message in inlet()]
-            ticks = [entry for entry in read if entry.stream == "clock"]
             for entry in read:
-                if entry.stream != "clock":
+                if entry.stream != "clock" or entry.stale:
                     positions[entry.stream] = entry.entry_id
+            read = [entry for entry in read if not entry.stale]
+            ticks = [entry for entry in read if entry.stream == "clock"]
             free = [*(entry for entry in read if entry.stream != "clock"), *local]
             if free or not ticks:
                 yield free
@@ -214,7 +217,9 @@ class ConductedPace:
         if not named:
             return []
         last = max(named, key=place)
-        return bus.read_up_to(name, after, last) if place(last) > place(after) else []
+        if place(last) <= place(after):
+            return []
+        return [entry for entry in bus.read_up_to(name, after, last) if not entry.stale]
 
 
 def _upto(entry: Entry, name: str) -> str | None:
@@ -267,6 +272,7 @@ def run(
         try:
             life = _await_life(bus, keeper, stop)
             if life is not None:
+                bus.epoch = life.epoch
                 _run_one_life(build(), bus, pace, reads(), life, health, stop, stale)
         except BusDown as fault:
             logger().warning("bus does not answer", reason=str(fault))
@@ -280,7 +286,10 @@ def _await_life(bus: Bus, keeper: KeepsTheEpoch | None, stop: Stop) -> Life | No
         life = bus.life()
         if keeper is not None:
             if (keeper.run_id, keeper.epoch) != (life.run_id, life.epoch):
-                bus.publish(keeper.reborn(life.run_id))
+                bus.clear()
+                told = keeper.reborn(life.run_id)
+                bus.epoch = keeper.epoch
+                bus.publish(told)
                 bus.set_epoch(keeper.epoch)
             return Life(life.run_id, keeper.epoch)
         if life.epoch:

@@ -29,7 +29,9 @@ from shared.contracts.exchange_rules import ExchangeRules
 from shared.contracts.rules import Rules, Section
 
 PREFIX: Final = "EV2_"
-OUTSIDE: Final = frozenset({"EV2_CONFIG", "EV2_INSTANCE", "EV2_REDIS_URL", "EV2_CRASH_AT", "EV2_PAGE_TOKEN"})
+OUTSIDE: Final = frozenset(
+    {"EV2_CONFIG", "EV2_INSTANCE", "EV2_REDIS_URL", "EV2_CRASH_AT", "EV2_PAGE_TOKEN", "EV2_SWITCHES"}
+)
 DEMO_KEY: Final = "demo"
 
 
@@ -144,7 +146,9 @@ class LogSettings(Section):
 
 
 class MetricsSettings(Section):
-    port: Annotated[int, Field(ge=1, le=65535)] | None = Field(None, description="none: off")
+    port: Annotated[int, Field(ge=1, le=65400)] | None = Field(
+        None, description="none: off; the processes of `up` and `demo` count up from it"
+    )
 
 
 class AlertSettings(Section):

@@ -40,11 +40,15 @@ class ChildGaveUp(Exception):
 
 
 class ChildSpec(Struct, frozen=True, kw_only=True):
-    """name: unique, such as `signals-1`. module: run with `python -m`. arguments: after it."""
+    """name: unique, such as `signals-1`. module: run with `python -m`. arguments: after it.
+
+    environment: names and values of its own, on top of what all children get.
+    """
 
     name: str
     module: str
     arguments: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
 
 
 class _Child:
@@ -140,7 +144,7 @@ class Supervisor:
         with open(self._logs / f"{spec.name}.log", "ab") as log:
             child.process = subprocess.Popen(
                 [sys.executable, "-m", spec.module, *spec.arguments],
-                env={**self._environment, "EV2_INSTANCE": spec.name.rpartition("-")[2]},
+                env={**self._environment, **dict(spec.environment), "EV2_INSTANCE": spec.name.rpartition("-")[2]},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

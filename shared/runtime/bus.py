@@ -107,7 +107,7 @@ class Bus:
     def set_epoch(self, epoch: int) -> None:
         """Say that this bus is in use, in its `epoch`-th life by the ledger's count. State alone does so."""
         with _Faults():
-            run_id = str(self.client.info("server")["run_id"])  # type: ignore[index]
+            run_id = str(self.client.info("server")["run_id"])
             self.client.mset({self.key("epoch"): epoch, self.key("opened"): run_id})
 
     def read(self, positions: Mapping[str, str], block_ms: int, count: int = 500) -> list[Entry]:

@@ -60,6 +60,7 @@ class Columns:
         self._minutes = _sorted(collect(daily_bars.in_session(everything.lazy(), self._days), bars))
         if not daily_bars.suspect_sessions(self._minutes, max_jump).is_empty():
             raise Unfit("some bars may fail a check")
+        self._rows = self._minutes.select("minute", *PRICED)
         self._daily = _daily(self._minutes, daily, self.symbols)
         self._from_file = frozenset(symbol for symbol, (_, official) in self._daily.items() if official)
         self._spans = _spans(self._minutes, span)
@@ -76,8 +77,10 @@ class Columns:
         found = self._spans.get((symbol, session))
         if found is None:
             return []
-        rows = self._minutes.slice(found.row, found.rows).select("minute", *PRICED).iter_rows()
-        return [(minute, Bar(symbol, *figures)) for minute, *figures in rows]
+        return [
+            (minute, Bar(symbol, open_, high, low, close, volume))
+            for minute, open_, high, low, close, volume in self._rows.slice(found.row, found.rows).rows()
+        ]
 
     def minute(self, session: dt.date, symbols: Collection[str], minute: int) -> list[Bar]:
         """The bars of several symbols that start `minute` minutes after the opening."""
@@ -99,11 +102,10 @@ class Columns:
 
     def volume(self, symbol: str, session: dt.date, end: int) -> float:
         """Shares from the opening to `end` minutes after it, added up minute by minute."""
-        found = self._spans[symbol, session]
-        rows = self._minutes.slice(found.row, found.rows).filter(pl.col("minute") < end)
         total = 0.0
-        for shares in rows["volume"].to_list():
-            total += shares
+        for minute, bar in self.bars(symbol, session):
+            if minute < end:
+                total += bar.volume
         return total
 
     def profile(self, session: Session, symbol: str) -> VolumeProfile:
@@ -113,11 +115,10 @@ class Columns:
             id="", at=session.opens_at, session=session.session, symbol=symbol, sessions=sessions, cumulative=cumulative
         )
 
-    def history(self, session: Session, symbol: str) -> History:
-        """As a source of market data gives it."""
-        return daily_bars.history_before(
-            session.session, self.daily(session, symbol), self._profile_before(session, symbol)
-        )
+    def history(self, session: Session, symbol: str, *, profile: bool = True) -> History:
+        """As a source of market data gives it; without the volume profile where nobody will ask for it."""
+        usual = self._profile_before(session, symbol) if profile else ((), 0)
+        return daily_bars.history_before(session.session, self.daily(session, symbol), usual)
 
     def _profile_before(self, session: Session, symbol: str) -> tuple[tuple[float, ...], int]:
         key = (session.session, symbol)

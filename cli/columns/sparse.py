@@ -1,20 +1,20 @@
 """A session through the services with those bars alone that can matter, and ticks where something may happen.
 
 Told are the minutes of its *eventful* symbols: those with a confirmed breakout, and those that are held or have orders
-at the opening. Signals folds and judges each of their minutes. The exchange and state get a tick only
+at the opening. Signals folds and judges every minute of theirs. Exchange and state get a tick only
 
-    with an order at work, or where a resting stop could be reached        (exchange, state)
-    where an entry falls due, or signals asks for anything                 (state)
-    at the first and the last minute, and where the account's mark matters (state)
+    with a request or an order at work, or where a resting stop could be reached
+    where an entry falls due, or signals asks for anything
+    at the first and the last minute of what is held, and where a limit on the account may be met
 
-and at every such tick all minutes before it are handled first, in order. What a skipped tick would have changed are
-marks, and those are told at the next one.
+and of the minutes before it they are told what they would remember: the newest bar of each symbol, and all of them
+while an entry waits to fall due. What the skipped ticks would have changed are marks; those come with the next one.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from msgspec import Struct, field
@@ -31,7 +31,7 @@ from services.state.unit import Unit
 from shared.contracts import ids, streams
 from shared.contracts.clock import Tick, TickPhase
 from shared.contracts.decisions import Decided
-from shared.contracts.market import Bar
+from shared.contracts.market import Bar, Bars
 from shared.contracts.rules import Rules
 from shared.contracts.views import CandidateChanged
 from shared.contracts.vocabulary import NOT_A_CONFIRMATION, OrderKind, Status, StopMode
@@ -39,7 +39,7 @@ from shared.domain.bars import MINUTE, ends_a_span
 from shared.domain.calendar import Session
 
 A_CENT: Final = 0.01
-READ: Final = ("daily", "candidates", "positions", "bars")
+READ: Final = ("daily", "candidates", "positions")
 
 
 class Mispredicted(RuntimeError):
@@ -104,7 +104,12 @@ class Sparse:
 
 
 class _Day:
-    """One session on its way. others: candidates without an event."""
+    """One session on its way; minutes are numbered by their ends, from 1.
+
+    others: candidates without an event. newest: symbol → its last minute with a bar. told: the last minute that
+    exchange and state know of. marks: partition → decisions that only mark, which state has not got yet. highest: the
+    closes at the highest equity since the last tick.
+    """
 
     def __init__(self, tools: _Tools, day: Session, symbols: list[str], others: list[str]) -> None:
         self._tools = tools
@@ -116,6 +121,8 @@ class _Day:
         self._watch = Watch()
         self._marks: dict[int, Decided] = {}
         self._highest: dict[str, float] | None = None
+        self._newest: dict[str, int] = {}
+        self._told = 0
 
     def play(self) -> None:
         self._open()
@@ -128,31 +135,42 @@ class _Day:
         bus.publish([batches.opened(day)])
         self._give("exchange", day.opens_at, TickPhase.OPEN)
         self._give("state", day.opens_at, TickPhase.INGEST)
-        for symbol in dict.fromkeys((self._tools.rules.regime.symbol, *self._symbols)):
-            bus.publish(batches.history(day, symbol, self._tools.columns.history(day, symbol)))
+        index = self._tools.rules.regime.symbol
+        for symbol in dict.fromkeys((*self._symbols, index)):
+            known = self._tools.columns.history(day, symbol, profile=symbol in self._symbols)
+            bus.publish(batches.history(day, symbol, known))
+        self._hear()
         self._look(day.opens_at)
 
     def _minute(self, minute: int) -> None:
         at = self._day.opens_at + minute * MINUTE
-        rows = self._bars.get(minute - 1, ())
+        rows = self._bars.get(minute - 1, [])
         must = self._must_tick(minute, at, rows)
-        if must and self._marks:
-            self._act(at - MINUTE)  # what was marked before must be in the ledger before something is filled
-        self._tell(minute, at, rows)
+        if must and self._marks:  # they must be in the ledger before something is filled
+            self._act(minute - 1, at - MINUTE)
+        for bar in rows:
+            self._newest[bar.symbol] = minute
+        for bars in self._batches(minute, at, rows):
+            self._tools.signals.handle(bars)
+        if self._watch.due is not None:
+            self._tell(minute)  # what closes before it is due may speak against it
         if must:
-            self._match(at)
-        judges = must or self._watch.held or ends_a_span(minute, self._tools.rules.breakout.minutes, self._day.minutes)
-        if not judges or not self._parts:
-            if must:
-                self._act(at)
-            return
-        asks = self._decide(at)
+            self._match(minute, at)
+        asks = self._judges(minute) and self._decide(at)
         if asks and not must:
-            self._match(at, quiet=True)
+            self._match(minute, at, quiet=True)
         if asks or must:
-            self._act(at)
+            self._act(minute, at)
+
+    def _judges(self, minute: int) -> bool:
+        """Whether signals may have something to say; minutes in which it cannot are folded with the next."""
+        held = bool(self._watch.held) or self._watch.busy
+        return bool(self._parts) and (
+            held or ends_a_span(minute, self._tools.rules.breakout.minutes, self._day.minutes)
+        )
 
     def _close(self) -> None:
+        self._act(self._day.minutes, self._day.closes_at)
         self._tools.engine.bus.publish([batches.closed(self._day)])
         self._give("exchange", self._day.closes_at, TickPhase.EXPIRE)
         self._give("state", self._day.closes_at, TickPhase.SETTLE)
@@ -164,7 +182,9 @@ class _Day:
         watch = self._watch
         for bar in rows:
             self._tools.closes[bar.symbol] = bar.close
-        if minute in (1, self._day.minutes) or watch.busy or (watch.due is not None and watch.due <= at):
+        if watch.busy or (watch.due is not None and watch.due <= at):
+            return True
+        if watch.held and minute in (1, self._day.minutes):
             return True
         if any(bar.low <= watch.stops.get(bar.symbol, 0.0) for bar in rows):
             return True
@@ -181,19 +201,43 @@ class _Day:
         floor = max(watch.peak * (1 - limits.drawdown), watch.opening * (1 - limits.daily_loss))
         return equity <= floor + A_CENT
 
-    def _tell(self, minute: int, at: dt.datetime, rows: Sequence[Bar]) -> None:
-        """The minute on the bus. Where no eventful symbol traded, the others say that the feed is not silent."""
-        told = rows or self._tools.columns.minute(self._day.session, self._others, minute - 1)
-        parts = self._tools.partitions
-        messages = batches.minute_batches(at - MINUTE, told, parts)
-        self._tools.engine.bus.publish(bars for bars in messages if bars.rows or bars.partition in self._parts)
+    def _tell(self, minute: int) -> None:
+        """What exchange and state know of the market by the end of `minute`: the newest bar of each eventful symbol.
 
-    def _match(self, at: dt.datetime, *, quiet: bool = False) -> None:
+        Where none of them traded, the other candidates say that the feed is not silent.
+        """
+        wanted = {newest for newest in self._newest.values() if newest > self._told} | {minute}
+        alive = minute
+        while alive > self._told and not self._rows_of(alive):
+            alive -= 1
+        wanted.add(alive)
+        for number in sorted(wanted):
+            if number > self._told:
+                at = self._day.opens_at + number * MINUTE
+                self._tools.engine.bus.publish(self._batches(number, at, self._rows_of(number)))
+        self._told = minute
+
+    def _rows_of(self, minute: int) -> list[Bar]:
+        others = self._tools.columns.minute
+        return self._bars.get(minute - 1) or others(self._day.session, self._others, minute - 1)
+
+    def _batches(self, minute: int, at: dt.datetime, rows: Sequence[Bar]) -> Iterator[Bars]:
+        by_part: dict[int, list[Bar]] = {part: [] for part in self._parts}
+        for bar in rows:
+            by_part.setdefault(ids.partition_of(bar.symbol, self._tools.partitions), []).append(bar)
+        for part in sorted(by_part):
+            name = ids.minute_id("bars", part, at)
+            yield Bars(id=name, at=at, partition=part, minute=at - MINUTE, rows=tuple(by_part[part]))
+
+    def _match(self, minute: int, at: dt.datetime, *, quiet: bool = False) -> None:
         """quiet: nothing is expected to fill; raises Mispredicted where something does."""
+        self._tell(minute)
         self._raise_peak()
         before = self._updates()
         self._give("exchange", at, TickPhase.MATCH)
-        if quiet and self._updates() != before:
+        if self._updates() == before and not self._watch.busy:
+            return  # there is nothing to fold, and nothing to plan that is not planned with the decisions
+        if quiet:
             raise Mispredicted(f"{at}: the exchange did something at a minute that was thought quiet")
         self._give("state", at, TickPhase.FOLD)
 
@@ -201,7 +245,8 @@ class _Day:
         """How many trade updates the exchange has told so far."""
         return self._tools.engine.venue.exchange.book.account.updates
 
-    def _act(self, at: dt.datetime) -> None:
+    def _act(self, minute: int, at: dt.datetime) -> None:
+        self._tell(minute)
         self._tools.engine.bus.publish(self._marks.values())
         self._marks.clear()
         self._give("state", at, TickPhase.ACT)
@@ -276,7 +321,7 @@ class _Day:
         )
 
 
-def _by_minute(columns: Columns, day: Session, symbols: Collection[str]) -> Mapping[int, Sequence[Bar]]:
+def _by_minute(columns: Columns, day: Session, symbols: Collection[str]) -> dict[int, list[Bar]]:
     found: dict[int, list[Bar]] = {}
     for symbol in symbols:
         for minute, bar in columns.bars(symbol, day.session):

@@ -24,7 +24,7 @@ from shared.contracts import ids
 from shared.contracts.rules import Rules
 from shared.contracts.vocabulary import GlobalRegime, Reason
 from shared.contracts.wire import encode_json
-from shared.domain.bars import MINUTE, SpanBar
+from shared.domain.bars import SpanBar
 from shared.domain.calendar import Session
 
 Answer = tuple[Reason, str]
@@ -34,6 +34,7 @@ VerdictText = tuple[str, str, str, str, str, str, str, str, str]
 PLAIN: Final = (1e-3, 1e15)
 """Floats in between are written by Python as they are by msgspec: digits with a point, no exponent."""
 
+_CLOCK: Final = [f"{minute // 60:02d}:{minute % 60:02d}:00+00:00" for minute in range(24 * 60)]
 STAGE: Final = "signals"
 REFUSED: Final = "refused"
 
@@ -47,9 +48,13 @@ class Stamps(Struct, frozen=True):
 
     @classmethod
     def of(cls, day: Session, span: int) -> Stamps:
-        times = [day.opens_at + minute * MINUTE for minute in range(day.minutes + 1)]
         ends = [*range(span, day.minutes, span), day.minutes]
-        return cls([time.isoformat() for time in times], [f"{times[end]:%y%m%dT%H%M}" for end in ends], ends)
+        start = day.opens_at.hour * 60 + day.opens_at.minute
+        assert start + day.minutes < len(_CLOCK), "a regular session lies within one day of UTC"
+        date, short = f"{day.opens_at:%Y-%m-%d}T", f"{day.opens_at:%y%m%d}T"
+        clock = _CLOCK[start : start + day.minutes + 1]
+        names = [f"{short}{clock[end][:2]}{clock[end][3:5]}" for end in ends]
+        return cls([f"{date}{time}" for time in clock], names, ends)
 
 
 class Before(Struct, frozen=True):
@@ -225,9 +230,8 @@ class _Asked:
 
 def _figures(figures: Figures) -> str:
     """As state writes them: out of a message in which every number is a float."""
-    return encode_json(
-        {name: float(seen) if isinstance(seen, int) else seen for name, seen in figures.items()}
-    ).decode()
+    told = {name: seen if seen is None or isinstance(seen, str) else float(seen) for name, seen in figures.items()}
+    return encode_json(told).decode()
 
 
 def _text(value: float) -> str:

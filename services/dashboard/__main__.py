@@ -29,11 +29,11 @@ def main() -> None:
     configure_logs(settings.logs, SERVICE)
     stop = threading.Event()
     bus = connect(settings, SERVICE)
+    halt = HaltFile(settings.halt_file)
     sources = Sources(
-        LedgerWatch(settings.ledger, stop),
+        LedgerWatch(settings.ledger, halt, stop),
         BusWatch(bus, stop),
-        Desk(HaltFile(settings.halt_file), lambda: connect(settings, SERVICE)),
-        HaltFile(settings.halt_file),
+        Desk(halt, lambda: connect(settings, SERVICE)),
         settings.ledger,
         settings.broker.kind,
     )

@@ -8,7 +8,7 @@ from typing import Any, Final
 from nicegui import ui
 
 from services.dashboard import fragments
-from services.dashboard.money import SYMBOL_SLOT
+from services.dashboard.money import SYMBOL_SLOT, WIDE
 from services.dashboard.rows import LedgerView, Watched
 from services.dashboard.tape import Price
 from shared.domain.words import figures_in_words, reason_in_words
@@ -16,15 +16,17 @@ from shared.domain.words import figures_in_words, reason_in_words
 COLUMNS: Final[list[dict[str, Any]]] = [
     {"name": "symbol", "label": "Symbol", "field": "symbol", "align": "left", "sortable": True},
     {"name": "verdict", "label": "Verdict", "field": "verdict", "align": "left", "sortable": True},
-    {"name": "at", "label": "At", "field": "at", "align": "right", "sortable": True},
+    {"name": "at", "label": "At", "field": "at", "align": "right", "sortable": True, **WIDE},
     {"name": "price", "label": "Price", "field": "price", "align": "right", "sortable": True},
-    {"name": "pivot", "label": "Pivot", "field": "pivot", "align": "right", "sortable": True},
+    {"name": "pivot", "label": "Pivot", "field": "pivot", "align": "right", "sortable": True, **WIDE},
     {"name": "far", "label": "From pivot", "field": "far", "align": "right", "sortable": True},
-    {"name": "more", "label": "", "field": "more", "align": "left", "classes": "wide", "headerClasses": "wide"},
+    {"name": "more", "label": "", "field": "more", "align": "left", **WIDE},
 ]
 VERDICT_SLOT: Final = """
 <q-td :props="props">
   <span :class="'verdict ' + props.row.tone">{{ props.row.verdict }}</span>
+  <span v-if="props.row.held" class="chip ok beside">held</span>
+  <div v-if="props.row.chance" class="chance">{{ props.row.chance }}</div>
   <q-tooltip v-if="props.row.figures" max-width="26rem">{{ props.row.figures }}</q-tooltip>
 </q-td>
 """
@@ -61,17 +63,21 @@ class CandidatePanel:
 
     def refresh(self, view: LedgerView | None, prices: Mapping[str, Price]) -> None:
         """Show this instant."""
-        rows = [_row(one, prices.get(one.symbol)) for one in view.candidates] if view is not None else []
+        held = {one.symbol for one in view.held} if view is not None else set()
+        found = view.candidates if view is not None else ()
+        rows = [_row(one, prices.get(one.symbol), held=one.symbol in held) for one in found]
         if rows != self._table.rows:
             self._table.rows = rows
 
 
-def _row(one: Watched, price: Price | None) -> dict[str, Any]:
+def _row(one: Watched, price: Price | None, *, held: bool) -> dict[str, Any]:
     close = price.close if price is not None else None
     return {
         "key": f"{one.symbol} {one.strategy}",
         "symbol": one.symbol,
         "verdict": _verdict(one),
+        "held": held,
+        "chance": _chance(one),
         "tone": "good" if one.reason in GOOD else "muted" if not one.active else "",
         "figures": figures_in_words(one.figures),
         "at": fragments.clock(one.at) if one.at is not None else "",
@@ -87,4 +93,11 @@ def _row(one: Watched, price: Price | None) -> dict[str, Any]:
 def _verdict(one: Watched) -> str:
     if one.reason is None:
         return "waits for its first 10-minute bar" if one.active else one.note or "not active"
-    return f"{reason_in_words(one.reason)}{' (had its chance today)' if one.spent else ''}"
+    return reason_in_words(one.reason)
+
+
+def _chance(one: Watched) -> str:
+    """What became of its breakout today, where the bars speak of something else by now."""
+    if one.chance is None or one.chance_at is None or (one.chance, one.chance_at) == (one.reason, one.at):
+        return ""
+    return f"{fragments.clock(one.chance_at)}: {reason_in_words(one.chance)}"

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from services.dashboard.rows import Breakout, StopMove, Story, Traded
+from services.dashboard.rows import Breakout, Story, Traded
 from services.dashboard.tape import SPAN, Point
 from shared.contracts.vocabulary import OrderKind, Side
 from shared.domain.bars import SpanBar, minutes_after
@@ -70,7 +70,7 @@ def symbol_chart(story: Story, candles: Sequence[SpanBar]) -> dict[str, Any]:
         "yAxis": {
             "scale": True,
             "position": "right",
-            "axisLabel": {"color": TEXT},
+            "axisLabel": {"color": TEXT, ":formatter": "value => value.toFixed(2)"},
             "splitLine": {"lineStyle": {"color": GRID}},
         },
         "dataZoom": [{"type": "inside", "filterMode": "none"}],
@@ -95,7 +95,7 @@ def symbol_chart(story: Story, candles: Sequence[SpanBar]) -> dict[str, Any]:
                 "step": "end",
                 "showSymbol": False,
                 "connectNulls": False,
-                "data": _stop_path(story.stops, [story.opens_at + dt.timedelta(minutes=s + SPAN) for s in starts]),
+                "data": _stop_path(story, starts),
                 "lineStyle": {"color": STOP, "width": 2},
                 "itemStyle": {"color": STOP},
                 "silent": True,
@@ -179,12 +179,13 @@ def _shift_ms(at: dt.datetime) -> int:
     return int(offset.total_seconds() * 1000)
 
 
-def _stop_path(moves: Sequence[StopMove], ends: Sequence[dt.datetime]) -> list[float | None]:
-    """Where the stop lay at the end of each span; None where there was none."""
+def _stop_path(story: Story, starts: Sequence[int]) -> list[float | None]:
+    """Where the stop lay at the end of each span, or lies now; None where there is none, or it is not yet."""
     path: list[float | None] = []
-    for end in ends:
-        before = [move for move in moves if move.at <= end]
-        stop = before[-1].stop if before else None
+    for start in starts:
+        begins = story.opens_at + dt.timedelta(minutes=start)
+        before = [move for move in story.stops if move.at <= begins + dt.timedelta(minutes=SPAN)]
+        stop = before[-1].stop if before and begins < story.now else None
         path.append(float(stop) if stop is not None else None)
     return path
 

@@ -25,10 +25,10 @@ class Face(Struct, frozen=True):
 
 
 FACES: Final[Mapping[Order, Face]] = {
-    Order.PAUSE: Face("Pause", "pause", "blue-grey", "Pause entries?", "Pause entries"),
-    Order.HALT: Face("Halt", "front_hand", "warning", "Halt and cancel entries?", "Halt now"),
-    Order.FLATTEN: Face("Flatten", "logout", "negative", "Sell everything?", "Sell everything"),
-    Order.RESUME: Face("Resume", "play_arrow", "positive", "Resume trading?", "Resume trading"),
+    Order.PAUSE: Face("Pause", "pause", "pausing", "Pause entries?", "Pause entries"),
+    Order.HALT: Face("Halt", "front_hand", "halting", "Halt and cancel entries?", "Halt now"),
+    Order.FLATTEN: Face("Flatten", "eject", "flattening", "Sell everything?", "Sell everything"),
+    Order.RESUME: Face("Resume", "play_arrow", "resuming", "Resume trading?", "Resume trading"),
 }
 
 

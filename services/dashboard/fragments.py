@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from html import escape
 from typing import Final
@@ -11,12 +11,14 @@ from zoneinfo import ZoneInfo
 
 from services.dashboard.chart import trade_in_words
 from services.dashboard.rows import Closed, Held, LedgerView, Story
-from services.dashboard.standing import Standing, standing
+from services.dashboard.standing import Mark, Standing, standing
 from services.dashboard.tape import Price
 from shared.contracts.vocabulary import HaltLevel, OrderKind, TrimState
-from shared.domain.words import ORDER_WORDS
+from shared.domain.words import ORDER_WORDS, why_in_words
 
 NEW_YORK: Final = ZoneInfo("America/New_York")
+TOO_CLOSE: Final = 16.0
+"""Percent of the bar's width: names of levels that are nearer would lie over each other."""
 LEVEL_WORDS: Final[Mapping[HaltLevel, str]] = {
     HaltLevel.NONE: "trading",
     HaltLevel.PAUSE: "paused: no entries",
@@ -49,7 +51,7 @@ def tiles(view: LedgerView | None, prices: Mapping[str, Price]) -> str:
             _tile("Today", signed(day), f"{day_pct:+.2f} % since the opening", tone(day)),
             _tile("Open profit", signed(open_gain), f"realized {signed(realized)}", tone(open_gain)),
             _tile("Exposure", f"{exposed_pct:.0f} %", dollars(money.exposure), ""),
-            _tile("Positions", str(len(view.held)), f"{entries} entries working, {money.entry_orders} today", ""),
+            _tile("Positions", str(len(view.held)), f"{entries} entries at work, {money.entry_orders} sent today", ""),
             _tile(
                 "Unresolved",
                 str(len(view.unresolved)),
@@ -101,21 +103,28 @@ def bar(held: Held, at: Standing) -> str:
     entry = by_name["entry"].place
     left = by_name["stop"].place if "stop" in by_name else entry
     right = by_name["R2"].place if "R2" in by_name else entry
-    ticks = "".join(
-        f'<i class="tick t-{mark.name.lower()}" style="left:{mark.place}%"></i>'
-        f'<b class="name n-{mark.name.lower()}" style="left:{mark.place}%">{mark.name}</b>'
-        for mark in at.marks
-    )
+    ticks = "".join(f'<i class="tick t-{mark.name.lower()}" style="left:{mark.place}%"></i>' for mark in at.marks)
+    below = _names([mark for mark in at.marks if mark.name in ("stop", "entry")], "below")
+    above = _names([mark for mark in at.marks if mark.name in ("R1", "R2")], "above")
     price = f'<i class="price {tone(at.gain)}" style="left:{at.place}%"></i>' if at.place is not None else ""
     said = ", ".join(f"{mark.name} {mark.price:,.2f}" for mark in at.marks)
     label = f"{held.symbol}: price {at.price:,.2f}; {said}" if at.price is not None else f"{held.symbol}: {said}"
-    figures = "".join(f"<span>{mark.name} <b>{mark.price:,.2f}</b></span>" for mark in at.marks)
+    figures = "".join(f"<span>{mark.name}<b>{mark.price:,.2f}</b></span>" for mark in at.marks)
     return (
         f'<div class="bar" role="img" aria-label="{escape(label)}">'
         f'<i class="risk" style="left:{min(left, entry)}%;width:{abs(entry - left):.2f}%"></i>'
         f'<i class="reward" style="left:{min(entry, right)}%;width:{abs(right - entry):.2f}%"></i>'
-        f'{ticks}{price}</div><div class="bar-figures" aria-hidden="true">{figures}</div>'
+        f'{ticks}{below}{above}{price}</div><div class="bar-figures" aria-hidden="true">{figures}</div>'
     )
+
+
+def _names(marks: Sequence[Mark], where: str) -> str:
+    """Names beside their ticks; those of two that lie too close stand together."""
+    ordered = sorted(marks, key=lambda mark: mark.place)
+    if len(ordered) == 2 and ordered[1].place - ordered[0].place < TOO_CLOSE:
+        middle = min(max((ordered[0].place + ordered[1].place) / 2, TOO_CLOSE / 2), 100 - TOO_CLOSE / 2)
+        return f'<b class="name {where}" style="left:{middle:.2f}%">{ordered[0].name}, {ordered[1].name}</b>'
+    return "".join(f'<b class="name {where}" style="left:{mark.place}%">{mark.name}</b>' for mark in ordered)
 
 
 def closed(rows: Sequence[Closed]) -> str:
@@ -130,16 +139,18 @@ def closed(rows: Sequence[Closed]) -> str:
 
 def story(found: Story) -> str:
     """What happened to a symbol, in words, for those who do not see the chart."""
-    events = [(trade.at, trade_in_words(trade)) for trade in found.traded]
+    lines = "".join(f"<li>{escape(text)}</li>" for _, text in sorted(_events(found)))
+    return f'<ul class="plain mono">{lines}</ul>' if lines else '<p class="muted">Nothing was confirmed or traded.</p>'
+
+
+def _events(found: Story) -> Iterator[tuple[dt.datetime, str]]:
+    yield from ((trade.at, trade_in_words(trade)) for trade in found.traded)
     for breakout in found.breakouts:
-        text = f"{clock(breakout.confirmed_at)}  broke out above {breakout.pivot:,.2f} and held"
-        events.append((breakout.confirmed_at, text))
+        at = breakout.confirmed_at
+        yield at, f"{clock(at)}  broke out above {breakout.pivot:,.2f} and held"
     for move in found.stops:
         if found.opens_at <= move.at <= found.closes_at and move.stop is not None:
-            reason = move.reason.replace("_", " ")
-            events.append((move.at, f"{clock(move.at)}  stop at {move.stop:,.2f}: {reason}"))
-    lines = "".join(f"<li>{escape(text)}</li>" for _, text in sorted(events))
-    return f'<ul class="plain mono">{lines}</ul>' if lines else '<p class="muted">Nothing was confirmed or traded.</p>'
+            yield move.at, f"{clock(move.at)}  stop at {move.stop:,.2f}: {why_in_words(move.reason)}"
 
 
 def banner(troubles: Iterable[str]) -> str:

@@ -28,6 +28,9 @@ COLUMNS: Final[list[dict[str, Any]]] = [
     {"name": "kind", "label": "Kind", "field": "kind", "align": "left", "classes": "wide", "headerClasses": "wide"},
     {"name": "text", "label": "What", "field": "text", "align": "left", "classes": "text"},
 ]
+TIME_SLOT: Final = """
+<q-td :props="props"><span class="wide">{{ props.row.day }} </span>{{ props.row.at }}</q-td>
+"""
 KIND_SLOT: Final = """
 <q-td :props="props"><span :class="'kind ' + props.row.tone">{{ props.row.kind }}</span></q-td>
 """
@@ -45,14 +48,13 @@ class JournalPanel:
             with ui.element("div").classes("panel-head"):
                 ui.html("<h2>Journal</h2>")
                 self._search = ui.input("Search", on_change=self._start_over)
-                self._search.props("outlined dense clearable debounce=200 id=journal-search type=search").classes(
-                    "find"
-                )
+                self._search.props("outlined dense clearable debounce=200 type=search").classes("find")
             self._kinds = ui.toggle(list(KINDS), value="All", on_change=self._start_over)
             self._kinds.props("no-caps unelevated dense").classes("kinds")
             self._table = ui.table(columns=COLUMNS, rows=[], row_key="seq", pagination={"rowsPerPage": 0})
             self._table.classes("grid-table journal").props("flat dense hide-pagination")
             self._table.add_slot("body-cell-symbol", SYMBOL_SLOT.replace("<button", '<button v-if="props.row.symbol"'))
+            self._table.add_slot("body-cell-at", TIME_SLOT)
             self._table.add_slot("body-cell-kind", KIND_SLOT)
             self._table.add_slot("no-data", '<span class="muted">Nothing is found.</span>')
             self._table.on("pick", lambda event: pick(str(event.args)))
@@ -101,9 +103,12 @@ class JournalPanel:
 
 
 def _row(line: JournalLine) -> dict[str, Any]:
+    at = line.at.astimezone(fragments.NEW_YORK)
+    known = line.at.year > 1970  # state's own time begins with its first session
     return {
         "seq": line.seq,
-        "at": f"{line.at.astimezone(fragments.NEW_YORK):%d %b %H:%M:%S}",
+        "day": f"{at:%d %b}" if known else "",
+        "at": f"{at:%H:%M:%S}" if known else "",
         "symbol": line.symbol,
         "kind": line.kind.replace("_", " "),
         "text": line.text,

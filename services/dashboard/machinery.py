@@ -8,6 +8,7 @@ from typing import Any, Final
 from nicegui import ui
 
 from services.dashboard import fragments
+from services.dashboard.money import WIDE
 from services.dashboard.rows import LedgerView
 from services.dashboard.sources import Machinery
 from shared.runtime.health import Service
@@ -25,8 +26,8 @@ COLUMNS: Final[list[dict[str, Any]]] = [
         "headerClasses": "wide",
     },
     {"name": "memory", "label": "Memory", "field": "memory", "align": "right"},
-    {"name": "at", "label": "Market time", "field": "at", "align": "right"},
-    {"name": "pid", "label": "Pid", "field": "pid", "align": "right", "classes": "wide", "headerClasses": "wide"},
+    {"name": "at", "label": "Market time", "field": "at", "align": "right", **WIDE},
+    {"name": "pid", "label": "Pid", "field": "pid", "align": "right", **WIDE},
 ]
 WELL_SLOT: Final = """
 <q-td :props="props"><span :class="'chip ' + (props.row.fine ? 'ok' : 'bad')">{{ props.row.well }}</span></q-td>

@@ -14,13 +14,15 @@ from services.dashboard.rows import Held, LedgerView, Working
 from services.dashboard.standing import standing
 from services.dashboard.tape import Point, Price
 
+WIDE: Final = {"classes": "wide", "headerClasses": "wide"}
+"""Columns that a phone has no room for."""
 ORDER_COLUMNS: Final[list[dict[str, Any]]] = [
     {"name": "symbol", "label": "Symbol", "field": "symbol", "align": "left"},
     {"name": "does", "label": "Does", "field": "does", "align": "left"},
     {"name": "qty", "label": "Shares", "field": "qty", "align": "right"},
     {"name": "price", "label": "Price", "field": "price", "align": "right"},
-    {"name": "status", "label": "Status", "field": "status", "align": "left"},
-    {"name": "since", "label": "Since", "field": "since", "align": "right", "classes": "wide", "headerClasses": "wide"},
+    {"name": "status", "label": "Status", "field": "status", "align": "left", **WIDE},
+    {"name": "since", "label": "Since", "field": "since", "align": "right", **WIDE},
     {"name": "id", "label": "Order", "field": "id", "align": "left", "classes": "wide mono", "headerClasses": "wide"},
 ]
 SYMBOL_SLOT: Final = """

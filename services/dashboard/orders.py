@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
 from msgspec import Struct
 
-from services.dashboard.rows import LedgerView, Working
+from services.dashboard.rows import Held, LedgerView, Working
 from services.dashboard.tape import Price
 from shared.contracts.commands import Command, Flatten, Halt, Pause, Resume
 from shared.contracts.vocabulary import HaltLevel, OrderKind
@@ -53,8 +53,8 @@ def command(order: Order, number: str, at: dt.datetime) -> Command:
 def consequences(order: Order, view: LedgerView | None, prices: Mapping[str, Price], *, alive: bool) -> list[str]:
     """What will happen, one sentence each, named as far as the ledger is known. alive: state is heard."""
     entries = [one for one in view.orders if one.kind is OrderKind.ENTRY] if view is not None else []
-    held = view.held if view is not None else ()
-    stops = sum(1 for one in view.orders if one.kind is OrderKind.STOP and one.resting) if view is not None else 0
+    held: Sequence[Held] = view.held if view is not None else ()
+    stops = [one for one in view.orders if one.kind is OrderKind.STOP and one.resting] if view is not None else []
     said: list[str] = []
     match order:
         case Order.RESUME:
@@ -63,14 +63,17 @@ def consequences(order: Order, view: LedgerView | None, prices: Mapping[str, Pri
                 said.append(f"It also ends the account's stop ({view.money.stopped.replace('_', ' ')}).")
         case Order.PAUSE:
             said.append("No new entries are sent.")
-            said.append(f"{_count(entries, 'working entry goes', 'working entries go')} on.")
+            if entries:
+                said.append(f"{_count(entries, 'working entry goes', 'working entries go')} on{_named(entries)}.")
             said.append(f"{_count(held, 'position is', 'positions are')} kept; stops, trims and exits go on.")
         case Order.HALT:
             said.append("No new entries are sent.")
-            said.append(f"{_count(entries, 'working entry is', 'working entries are')} cancelled{_named(entries)}.")
-            said.append(f"{_count(held, 'position is', 'positions are')} kept; {stops} resting stops stay.")
+            said.append(_cancelled(entries))
+            said.append(
+                f"{_count(held, 'position is', 'positions are')} kept; {_count(stops, 'stop rests', 'stops rest')} on."
+            )
         case Order.FLATTEN:
-            said.append(f"{_count(entries, 'working entry is', 'working entries are')} cancelled{_named(entries)}.")
+            said.append(_cancelled(entries))
             said += [
                 f"{one.qty} {one.symbol} are sold at the market{_worth(one.qty, prices.get(one.symbol))}."
                 for one in held
@@ -98,12 +101,17 @@ def not_confirmed(order: Order, written: str, sent: str) -> Answer:
     return Answer(False, f"{order} is NOT confirmed by state. {written} {sent}".strip())
 
 
-def _count(rows: object, one: str, many: str) -> str:
-    number = len(rows)  # type: ignore[arg-type]
-    return f"{number or 'No'} {one if number in (0, 1) else many}"
+def _cancelled(entries: Sequence[Working]) -> str:
+    if not entries:
+        return "No entry is working, so none is cancelled."
+    return f"{_count(entries, 'working entry is', 'working entries are')} cancelled{_named(entries)}."
 
 
-def _named(orders: list[Working]) -> str:
+def _count(rows: Sequence[object], one: str, many: str) -> str:
+    return f"{len(rows) or 'No'} {one if len(rows) < 2 else many}"
+
+
+def _named(orders: Sequence[Working]) -> str:
     if not orders:
         return ""
     names = [f"{one.remaining} {one.symbol}" for one in orders[:6]]

@@ -43,6 +43,7 @@ MODES: Final = {"exchange": ("DRY RUN", "mode-dry"), "paper": ("PAPER", "mode-pa
 
 def serve(sources: Sources, dark_of: Callable[[Headers], Visitor | None]) -> None:
     """Make the page at `/`. dark_of: the visitor who asks, by the headers."""
+    app.colors(primary="#2f6fed", pausing="#475569", halting="#b45309", flattening="#b91c1c", resuming="#15803d")
     app.add_static_file(local_file=STYLE, url_path="/page.css")
 
     @ui.page("/", title="execution", favicon=FAVICON)
@@ -113,7 +114,7 @@ class Page:
         ledger, machinery = sources.ledger.seen, sources.bus.machinery
         view, prices = ledger.view, sources.bus.prices()
         money = view.money if view is not None else None
-        level = sources.halt.read() or (money.halt if money is not None else HaltLevel.NONE)
+        level = ledger.level or (money.halt if money is not None else HaltLevel.NONE)
         found = fragments.troubles(view, ledger.trouble, machinery.trouble, alive=machinery.state_alive, level=level)
         _set(self._banner, fragments.banner(found))
         self._banner.set_visibility(bool(found))

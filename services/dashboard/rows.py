@@ -67,7 +67,7 @@ class Working(Struct, frozen=True, kw_only=True):
 
 class Watched(Struct, frozen=True, kw_only=True):
     """A candidate with the latest word on it. at, reason: None before the first verdict. pivot: as that verdict saw it,
-    else of the scan row."""
+    else of the scan row. chance_at, chance: the latest word on a confirmation of it, None: there was none today."""
 
     symbol: str
     strategy: str
@@ -80,6 +80,8 @@ class Watched(Struct, frozen=True, kw_only=True):
     reason: str | None
     pivot: float | None
     figures: dict[str, Figure]
+    chance_at: dt.datetime | None = None
+    chance: str | None = None
 
 
 class Money(Struct, frozen=True, kw_only=True):
@@ -175,12 +177,13 @@ class StopMove(Struct, frozen=True, kw_only=True):
 
 
 class Story(Struct, frozen=True, kw_only=True):
-    """One symbol's session, for its chart."""
+    """One symbol's session, for its chart. now: trading time by the ledger."""
 
     symbol: str
     session: dt.date
     opens_at: dt.datetime
     closes_at: dt.datetime
+    now: dt.datetime
     pivot: float | None
     r1: float | None
     r2: float | None

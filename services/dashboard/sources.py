@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 from pydantic import SecretStr
 
 from services.dashboard.orders import LEVEL, Answer, Order, command, not_confirmed
@@ -22,6 +23,7 @@ from services.dashboard.store import Ledger, Unreadable
 from services.dashboard.tape import Point, Price, Tape
 from shared.contracts import streams
 from shared.contracts.journal import DeadLetter, JournalEntry
+from shared.contracts.vocabulary import HaltLevel
 from shared.domain.bars import SpanBar
 from shared.runtime import health
 from shared.runtime.bus import Bus, BusDown, Life
@@ -41,10 +43,15 @@ DEAD_KEPT: Final = 50
 
 
 class LedgerSeen(Struct, frozen=True):
-    """The last look at the ledger. view: None before the first. trouble: why it cannot be read now. version: rises."""
+    """The last look at the ledger and the halt file.
+
+    view: None before the first. trouble: why it cannot be read now. level: of the file, None: there is none.
+    version: rises.
+    """
 
     view: LedgerView | None = None
     trouble: str = "the ledger was not looked at yet"
+    level: HaltLevel | None = None
     version: int = 0
 
 
@@ -66,10 +73,11 @@ class Machinery(Struct, frozen=True, kw_only=True):
 class LedgerWatch(threading.Thread):
     """Looks four times a second; a look at a ledger that did not change costs one PRAGMA."""
 
-    def __init__(self, path: Path, stop: threading.Event) -> None:
+    def __init__(self, path: Path, halt: HaltFile, stop: threading.Event) -> None:
         super().__init__(name="ledger", daemon=True)
         self.seen = LedgerSeen()
         self._ledger = Ledger(path)
+        self._halt = halt
         self._stop_asked = stop
 
     def run(self) -> None:
@@ -80,14 +88,14 @@ class LedgerWatch(threading.Thread):
     def look(self) -> None:
         """Take in what changed."""
         before = self.seen
+        view, trouble = before.view, ""
         try:
-            view = self._ledger.changed()
+            view = self._ledger.changed() or view
         except Unreadable as fault:
-            if str(fault) != before.trouble:
-                self.seen = LedgerSeen(before.view, str(fault), before.version + 1)
-            return
-        if view is not None or before.trouble:
-            self.seen = LedgerSeen(view or before.view, "", before.version + 1)
+            trouble = str(fault)
+        now = LedgerSeen(view, trouble, self._halt.read(), before.version)
+        if now.view is not before.view or (now.trouble, now.level) != (before.trouble, before.level):
+            self.seen = replace(now, version=before.version + 1)
 
 
 class BusWatch(threading.Thread):
@@ -255,7 +263,6 @@ class Sources(Struct, frozen=True):
     ledger: LedgerWatch
     bus: BusWatch
     desk: Desk
-    halt: HaltFile
     ledger_path: Path
     mode: str
 

@@ -30,6 +30,8 @@ from services.dashboard.rows import (
     Watched,
     Working,
 )
+from shared.contracts.vocabulary import NOT_A_CONFIRMATION
+from shared.domain.words import why_in_words
 
 SCHEMA: Final = 1
 """The version of the ledger that this page reads; services/state/migrations has as many files."""
@@ -47,16 +49,22 @@ LEFT JOIN (
 ) s ON s.symbol = p.symbol
 WHERE p.qty > 0 ORDER BY p.symbol
 """
-_WATCHED: Final = """
+_LATEST: Final = "max(at || CASE stage WHEN 'signals' THEN 0 WHEN 'arrival' THEN 1 ELSE 2 END)"
+_NO_CONFIRMATION: Final = ", ".join(f"'{reason.value}'" for reason in sorted(NOT_A_CONFIRMATION))
+_WATCHED: Final = f"""
 SELECT c.symbol, c.strategy, c.source, c.active, c.spent, c.sector, c.note, c.pivot AS scan_pivot,
-       v.at, v.reason, v.figures
-FROM candidates c LEFT JOIN (
-    SELECT symbol, strategy, at, reason, figures,
-           max(at || CASE stage WHEN 'signals' THEN 0 WHEN 'arrival' THEN 1 ELSE 2 END)
+       v.at, v.reason, v.figures, b.at AS chance_at, b.reason AS chance
+FROM candidates c
+LEFT JOIN (
+    SELECT symbol, strategy, at, reason, figures, {_LATEST}
     FROM verdicts WHERE session = :session GROUP BY symbol, strategy
 ) v ON v.symbol = c.symbol AND v.strategy = c.strategy
+LEFT JOIN (
+    SELECT symbol, strategy, at, reason, {_LATEST}
+    FROM verdicts WHERE session = :session AND reason NOT IN ({_NO_CONFIRMATION}) GROUP BY symbol, strategy
+) b ON b.symbol = c.symbol AND b.strategy = c.strategy
 ORDER BY c.symbol, c.strategy
-"""
+"""  # noqa: S608 - words of this program
 _TRADED: Final = """
 SELECT f.at, f.side, f.qty, f.price, o.kind, coalesce(x.reason, '') AS exit_reason, coalesce(x.level, '') AS level,
        e.confirm_close, e.pivot
@@ -67,7 +75,7 @@ LEFT JOIN entry_intents e ON e.id = o.intent
 WHERE f.symbol = :symbol AND f.at >= :opens AND f.at <= :closes ORDER BY f.at, f.execution_id
 """
 _STOPS: Final = """
-SELECT f.first AS at, e.stop_price AS stop, 'first stop' AS reason
+SELECT f.first AS at, e.stop_price AS stop, 'first_stop' AS reason
 FROM entry_intents e JOIN order_ledger o ON o.intent = e.id AND o.kind = 'entry'
 JOIN (SELECT client_order_id, min(at) AS first FROM fills GROUP BY client_order_id) f USING (client_order_id)
 WHERE e.symbol = :symbol
@@ -165,11 +173,13 @@ def read_story(path: Path, symbol: str) -> Story | None:
         levels = _levels(database, values, breakouts)
         traded = [_traded(row) for row in database.execute(_TRADED, values)]
         stops = [_struct(StopMove, row) for row in database.execute(_STOPS, values)]
+        now = database.execute("SELECT value FROM meta WHERE key = 'now'").fetchone()
     return Story(
         symbol=symbol,
         session=dt.date.fromisoformat(values["session"]),
         opens_at=dt.datetime.fromisoformat(values["opens"]),
         closes_at=dt.datetime.fromisoformat(values["closes"]),
+        now=dt.datetime.fromisoformat(now["value"] if now is not None else values["opens"]),
         pivot=levels.get("pivot"),
         r1=levels.get("r1"),
         r2=levels.get("r2"),
@@ -268,7 +278,7 @@ def _why(row: sqlite3.Row) -> str:
         case "flat":
             return "sold by order of a person"
         case _:
-            return str(row["exit_reason"]).replace("_", " ")
+            return why_in_words(row["exit_reason"])
 
 
 def _literal(word: str) -> str:

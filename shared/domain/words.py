@@ -64,6 +64,25 @@ ORDER_WORDS: Final[Mapping[OrderKind, str]] = {
     OrderKind.FLAT: "sells all, as ordered",
 }
 
+WHY_WORDS: Final[Mapping[str, str]] = {
+    "first_stop": "with the entry",
+    "daily_swing_low": "below the daily swing low",
+    "intraday_hl": "below a higher low of today",
+    "r1_breakeven": "R1 was reached, so to the entry price",
+    "trail": "R2 was reached, so it trails",
+    "stop_hit": "the price fell to the stop",
+    "invalidated": "fell back below the pivot",
+    "end_of_day": "the session ends",
+    "stop_above_price": "the stop would lie above the price",
+    "operator": "ordered by a person",
+}
+"""Why a stop lies where it lies, and why a position is left: the codes of docs/strategy.md sections 8 and 9."""
+
+
+def why_in_words(code: str) -> str:
+    """What the basis of a stop, or the reason of an exit, means."""
+    return WHY_WORDS.get(code, code.replace("_", " "))
+
 
 def reason_in_words(code: str) -> str:
     """What a reason's code means; the code itself where a newer ledger has one this program does not know."""

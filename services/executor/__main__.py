@@ -18,6 +18,7 @@ from uuid import uuid4
 from services.executor.alpaca_broker import AlpacaBroker
 from services.executor.alpaca_listener import TradeUpdates
 from services.executor.budget import Budget
+from services.executor.gate import Gate
 from services.executor.heard import Heard
 from services.executor.listener import Aside, Listener
 from services.executor.work import Clock, Executor
@@ -46,8 +47,10 @@ def main() -> None:
     settings = start(SERVICE)
     configure_logs(settings.logs, SERVICE)
     bus = connect(settings, SERVICE)
+    stop = Stop().on_signals()
+    pass_gate(settings.broker, Health(bus), stop)
     part = listener if role == LISTENER else worker
-    sys.exit(part(bus, settings.broker, role, Stop().on_signals())())
+    sys.exit(part(bus, settings.broker, role, stop)())
 
 
 CLOCK: Final = Clock(monotonic=time.monotonic, wait=time.sleep, now=lambda: datetime.now(UTC))
@@ -79,6 +82,21 @@ def broker_of(settings: BrokerSettings) -> AlpacaBroker:
     except KeyError:
         refuse(SERVICE, "broker.url is not set; give the address of the paper exchange, http://127.0.0.1:8765")
     return AlpacaBroker(settings.key, settings.secret, address, paper=settings.kind != "live")
+
+
+def pass_gate(settings: BrokerSettings, health: Health, stop: Stop) -> None:
+    """Wait until the broker shows the account that is meant. Ends the process, with one line, where it is another."""
+    broker = broker_of(settings)
+
+    def wait(seconds: float) -> None:
+        health.after([], [], {}, 0.0)
+        time.sleep(seconds)
+
+    gate = Gate(settings.kind, settings.rest_address, settings.account or "")
+    why = gate.pass_through(broker.account, wait, lambda: stop.asked)
+    if why:
+        logger().error("not started", reason=why)
+        refuse(SERVICE, why)
 
 
 def budget_of(settings: BrokerSettings, role: str) -> Budget:

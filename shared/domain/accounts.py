@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import urlsplit
 
 PAPER_PREFIX: Final = "PA"
 """Alpaca's paper accounts have numbers that begin so; live ones never do."""
+ALPACA: Final = "alpaca.markets"
+LIVE_HOST: Final = "api.alpaca.markets"
 
 
 def wrong_account(kind: str, configured: str, known: str, seen: str) -> str:
@@ -22,4 +25,16 @@ def wrong_account(kind: str, configured: str, known: str, seen: str) -> str:
         return f"broker.account is {configured} and the keys lead to account {seen}: correct one of the two"
     if known and seen != known:
         return f"this ledger belongs to account {known}, the broker's is {seen}: use another --home for another account"
+    return ""
+
+
+def wrong_address(kind: str, url: str) -> str:
+    """Why a broker of this kind is not to be spoken to at `url`, in one line; empty: it may be."""
+    host = urlsplit(url).hostname or ""
+    if not host.endswith(ALPACA):
+        return ""  # an exchange of our own, a proxy, a test: the account's number decides
+    if kind == "exchange":
+        return f"broker.kind is exchange and broker.url leads to {host}: set broker.kind to paper or live"
+    if (host == LIVE_HOST) is not (kind == "live"):
+        return f"broker.kind is {kind} and broker.url leads to {host}: correct one of the two"
     return ""

@@ -105,7 +105,7 @@ def test_an_executor_frozen_past_its_lease_sends_nothing_when_it_wakes_up(
     broker.faults["GET", "/v2/orders:by_client_order_id"].append(Fault(stall_s=DEADLINE_S, after=True))
     with executor("protect", tmp_path, server_url, broker.url) as child:
         wake(bus, action, attempt=2)
-        until(lambda: bool(broker.requests))
+        until(lambda: any("by_client_order_id" in path for _, path, _ in broker.requests))
         child.send_signal(signal.SIGSTOP)
         frozen = time.monotonic()
         broker.released.set()

@@ -51,7 +51,7 @@ def symbol_chart(story: Story, candles: Sequence[SpanBar]) -> dict[str, Any]:
     return {
         "animation": False,
         "aria": {"enabled": True, "label": {"description": _in_words(story, candles)}},
-        "grid": {"left": 8, "right": 56, "top": 28, "bottom": 24, "containLabel": True},
+        "grid": {"left": 16, "right": 8, "top": 28, "bottom": 24, "containLabel": True},
         "tooltip": {
             "trigger": "item",
             "renderMode": "richText",
@@ -83,7 +83,7 @@ def symbol_chart(story: Story, candles: Sequence[SpanBar]) -> dict[str, Any]:
                 "markLine": {
                     "symbol": "none",
                     "silent": True,
-                    "label": {"color": TEXT, "position": "end", "formatter": "{b}"},
+                    "label": {"color": TEXT, "position": "insideEndTop", "formatter": "{b}"},
                     "lineStyle": {"color": ACCENT, "type": "dashed", "width": 1},
                     "data": [{"name": name, "yAxis": round(level, 4)} for name, level in levels],
                 },

@@ -29,7 +29,7 @@ COLUMNS: Final[list[dict[str, Any]]] = [
     {"name": "text", "label": "What", "field": "text", "align": "left", "classes": "text"},
 ]
 TIME_SLOT: Final = """
-<q-td :props="props"><span class="wide">{{ props.row.day }} </span>{{ props.row.at }}</q-td>
+<q-td :props="props"><span class="wide day">{{ props.row.day }}</span>{{ props.row.at }}</q-td>
 """
 KIND_SLOT: Final = """
 <q-td :props="props"><span :class="'kind ' + props.row.tone">{{ props.row.kind }}</span></q-td>

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from nicegui import run, ui
 
 from services.dashboard import fragments
 from services.dashboard.chart import symbol_chart
 from services.dashboard.sources import Sources
 from services.dashboard.store import Unreadable, read_story
+
+LEGEND: Final = " ".join(
+    f'<b><span class="k-{kind}"></span>{text}</b>'
+    for kind, text in (
+        ("pivot", "pivot, R1, R2"),
+        ("stop", "stop"),
+        ("break", "break and hold"),
+        ("buy", "bought"),
+        ("sell", "sold"),
+    )
+)
 
 
 class SymbolPanel:
@@ -24,11 +37,7 @@ class SymbolPanel:
                 self._select.props('outlined dense options-dense label="Symbol"').classes("find")
             self._empty = ui.html('<p class="muted">No symbol to show yet.</p>')
             self._chart = ui.echart({}).classes("symbol-chart").props("id=symbol-chart")
-            self._legend = ui.html(
-                '<p class="legend"><span class="k-pivot"></span>pivot, R1, R2 <span class="k-stop"></span>stop '
-                '<span class="k-break"></span>break and hold <span class="k-buy"></span>bought '
-                '<span class="k-sell"></span>sold</p>'
-            )
+            self._legend = ui.html(f'<p class="legend">{LEGEND}</p>')
             self._story = ui.html()
 
     def choose(self, symbol: str) -> None:

@@ -99,7 +99,7 @@ def hover_over_the_purchase(page: Page) -> None:
     box = chart.bounding_box()
     assert box is not None
     for step in range(20):
-        page.mouse.move(box["x"] + 8 + (box["width"] - 96) * 8.5 / 39, box["y"] + box["height"] * (0.30 + step / 100))
+        page.mouse.move(box["x"] + 16 + (box["width"] - 58) * 8.5 / 39, box["y"] + box["height"] * (0.30 + step / 100))
         if chart.screenshot() != before:
             return
     pytest.fail("hovering over a mark shows nothing")

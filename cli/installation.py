@@ -8,12 +8,12 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from cli.options import typed
+from cli.place import keep_place, require_account
 from cli.trouble import Trouble
 from services.state.store import read_only
 from shared.runtime.bus import Bus, BusDown, connect_redis
@@ -140,6 +140,7 @@ def home_held(settings: Settings) -> Iterator[None]:
             await_end_of_server(settings)
         else:
             require_answer(settings)
+        require_account(settings)
         yield
     finally:
         lock.release()
@@ -155,38 +156,6 @@ def _variables(settings: Settings) -> dict[str, str]:
         address = f"{settings.exchange.host}:{settings.exchange.port}"
         found |= {"EV2_BROKER__URL": f"http://{address}", "EV2_BROKER__STREAM_URL": f"ws://{address}/stream"}
     return found
-
-
-class Place(Struct, frozen=True):
-    """Which broker the processes of a home speak to; options and chosen ports make it another than the file says."""
-
-    kind: str
-    url: str
-
-
-def place_of(settings: Settings) -> Place:
-    """Where the broker is by these settings alone."""
-    if settings.broker.kind == "exchange" and settings.broker.url is None:
-        return Place("exchange", f"http://{settings.exchange.host}:{settings.exchange.port}")
-    return Place(settings.broker.kind, settings.broker.rest_address)
-
-
-def keep_place(settings: Settings) -> None:
-    """Note where the broker is, for whoever has to speak to it when nothing runs any more."""
-    _place_file(settings).write_text(f"{place_of(settings).kind} {place_of(settings).url}\n", encoding="ascii")
-
-
-def kept_place(settings: Settings) -> Place:
-    """Where the broker of the processes that ran last is; by the settings where none ever ran."""
-    try:
-        kind, url = _place_file(settings).read_text(encoding="ascii").split()
-    except (OSError, ValueError):
-        return place_of(settings)
-    return Place(kind, url)
-
-
-def _place_file(settings: Settings) -> Path:
-    return settings.data_folder / "broker.txt"
 
 
 def url_of(settings: Settings) -> str:

@@ -8,6 +8,7 @@ the broker for life, and more than is held is never offered. Nothing that no rec
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 from zoneinfo import ZoneInfo
@@ -37,6 +38,7 @@ from shared.contracts.vocabulary import HaltLevel, Outcome
 T = TypeVar("T")
 
 NEW_YORK: Final = ZoneInfo("America/New_York")
+CLOCK: Final = Clock(monotonic=time.monotonic, wait=time.sleep, now=lambda: dt.datetime.now(dt.UTC))
 LOOK_EVERY_S: Final = 0.05
 TRIES: Final = 3
 READS: Final = 3

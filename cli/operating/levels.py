@@ -13,11 +13,11 @@ from msgspec.structs import replace
 
 from cli.ledger import reading, rows
 from cli.operating.asking import Told, answered, bus_in_haste, made, state_silent_s
-from cli.operating.broker import CLOCK, broker_of
-from cli.operating.direct import Direct, Done, Unreachable
+from cli.operating.direct import CLOCK, Direct, Done, Unreachable
 from cli.operating.ledger_books import LedgerBooks
 from cli.operating.standing import Standing, remaining
 from cli.options import settings_of_home
+from cli.place import broker_of, other_account
 from cli.show import NEW_YORK, print_json
 from cli.trouble import DONE, NOT_CONFIRMED, NOT_WELL, Trouble
 from services.executor.budget import Budget
@@ -26,7 +26,6 @@ from services.state.store import LedgerRefused
 from services.state.views import level_text
 from shared.contracts.commands import Command, Flatten, Halt, Pause
 from shared.contracts.vocabulary import HaltLevel
-from shared.domain.accounts import wrong_account
 from shared.runtime.bus import BusDown
 from shared.runtime.commands import give
 from shared.runtime.halt import HaltFile
@@ -188,11 +187,7 @@ def _by_broker(settings: Settings, level: HaltLevel, silent_s: float, say: Calla
 
 def _refuse_wrong_account(settings: Settings, direct: Direct) -> None:
     """Raises Trouble: whatever stands there is not ours to end. Raises Unreachable."""
-    with reading(settings.ledger) as ledger:
-        [account] = rows(ledger, store.ACCOUNT) or (None,)
-    known = account.account_number if account is not None else ""
-    seen = direct.account()
-    why = wrong_account(settings.broker.kind, settings.broker.account or "", known, seen.account_number)
+    why = other_account(settings, direct.account().account_number)
     if why:
         raise Trouble(why)
 

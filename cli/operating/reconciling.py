@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from cli.ledger import reading, rows
 from cli.operating.asking import Told, code_of, made, told_of
-from cli.operating.broker import CLOCK
+from cli.operating.direct import CLOCK
 from cli.options import settings_of_home
 from cli.show import print_json
 from cli.trouble import NOT_CONFIRMED, NOT_WELL

@@ -20,20 +20,24 @@ UNAUTHORIZED_TIMES: Final = 3
 
 
 class Gate:
-    """kind: exchange, paper or live. url: the REST address. account: the configured number; empty: none."""
+    """kind: exchange, paper or live. url: the REST address. account: the configured number; empty: none.
+
+    asked: how often. seen: number of the account that answered; empty: none did.
+    """
 
     def __init__(self, kind: str, url: str, account: str) -> None:
         self._kind = kind
         self._url = url
         self._account = account
         self._unauthorized = 0
+        self.asked = 0
+        self.seen = ""
 
     def pass_through(self, ask: Callable[[], Answer], wait: Callable[[float], None], stop: Callable[[], bool]) -> str:
         """Why this process must not work; empty: it may, or was asked to stop. wait: seconds, beating."""
         why: str | None = wrong_address(self._kind, self._url)
         while not why and not stop():
-            answer = ask()
-            why = self.objection(answer)
+            why = self.objection(ask())
             if why is not None:
                 return why
             wait(UNAUTHORIZED_S if self._unauthorized else ASK_AGAIN_S)
@@ -41,6 +45,7 @@ class Gate:
 
     def objection(self, answer: Answer) -> str | None:
         """Why the account in `answer` must not be traded on; empty: it is right; None: that is not known yet."""
+        self.asked += 1
         if not isinstance(answer, Replied):
             return None
         if answer.status == 401 or (answer.status == 403 and answer.code is None and answer.body is not None):
@@ -52,6 +57,7 @@ class Gate:
             account = read_account(answer.body)
         except Unreadable:
             return None
+        self.seen = account.account_number
         if self._kind == "exchange" and answer.events_seen is None:
             return f"broker.kind is exchange, and who answers at {self._url} is not the paper exchange"
         return wrong_account(self._kind, self._account, "", account.account_number)

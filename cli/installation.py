@@ -13,7 +13,7 @@ from typing import Final
 from msgspec import structs
 
 from cli.options import typed
-from cli.place import keep_place, require_account
+from cli.place import require_account
 from cli.trouble import Trouble
 from services.state.store import read_only
 from shared.runtime.bus import Bus, BusDown, connect_redis
@@ -84,7 +84,6 @@ class Installation:
                 self._server = start_server(data)
                 with bus_of(self._settings) as bus:
                     bus.forget("health:*")  # a process of an earlier run would look like one that hangs
-            keep_place(self._settings)
             self._supervisor = Supervisor(children_of(self._settings), _variables(self._settings), data)
             self._supervisor.start()
         except BaseException:

@@ -121,7 +121,7 @@ class Direct:
         )
         give_up = self._clock.monotonic() + within_s
         while True:
-            look = self._look(today)
+            look = self._look(today, clock.at - LOOK_BACK)
             plans = [self._plan(standing, level, today) for standing in look.standings]
             steps = [step for one in plans for step in one.steps]
             for place, step in enumerate(steps):
@@ -140,8 +140,7 @@ class Direct:
             return Plan(kept, waits=wanted.waits and bool(kept))
         return wanted
 
-    def _look(self, today: Today) -> Look:
-        since = self._clock.now() - LOOK_BACK
+    def _look(self, today: Today, since: dt.datetime) -> Look:
         books = self._ledger.books()
         working, unread = self._read(self._broker.open_orders, read_orders, "open orders")
         recent, more = self._read(lambda: self._broker.orders_since(since), read_orders, "orders")

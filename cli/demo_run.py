@@ -155,7 +155,7 @@ def prepare_bus(settings: Settings, start: Start) -> None:
     if settings.bus.url is None:
         return
     with bus_of(settings) as bus:
-        if start is Start.FIRST and bus.life().epoch:
+        if start is Start.FIRST and bus.was_opened():
             raise Trouble(f"another installation uses {bus.prefix}* on this server: set EV2_BUS__PREFIX to another one")
         if start is Start.AFRESH:
             bus.forget("*")

@@ -42,6 +42,7 @@ VARIABLES: Final = {
     "EV2_REDIS_URL": "a Redis-compatible server of version 7 or later to use; none is started then",
     "EV2_INSTANCE": "number of this process among those of its kind, for its health's name; set by the supervisor",
     "EV2_CRASH_AT": "for tests alone: where the process kills itself (shared/runtime/crash.py)",
+    "EV2_SWITCHES": "for tests alone: a folder whose files switch faults on (shared/runtime/crash.py)",
     "EV2_PAGE_TOKEN": "the dashboard's log-in token",
 }
 ALPACAS_OWN: Final = {
@@ -52,8 +53,10 @@ ALPACAS_OWN: Final = {
 ABOUT_STREAMS: Final = """\
 Every entry has the flat fields `type`, `v`, `id`, `at` and `cause` and the whole message as JSON in `data`. Names get
 the prefix `bus.prefix` (`ev2:`). Where several streams have something to read, a reader takes them in the order of this
-table. A stream named `bars:N` exists once per partition. Each is cut at about the number of entries in the last column,
-oldest first. `*` stands for every process."""
+table. A stream named `bars:N` exists once per partition. Each is cut at about the number of entries that it keeps,
+oldest first. `*` stands for every process. What stands on a stream *of one life* is said again from the session's start
+when the bus is a new one (wiped, or its server restarted): its entries bear the number of their life in a field `life`,
+and readers leave out those of another."""
 ABOUT_CONFIGURATION: Final = """\
 One TOML file, `execution.toml` in the home folder, and the environment over it. `[entry] max_drift = 0.02` in the file
 is `EV2_ENTRY__MAX_DRIFT=0.02` in the environment; lists are JSON there. A process reads them once, at its start. An
@@ -92,7 +95,7 @@ def streams() -> str:
         ABOUT_STREAMS,
         "",
         *table(
-            ("stream", "written by", "read by", "carries", "keeps"),
+            ("stream", "written by", "read by", "carries", "keeps", "of one life"),
             (
                 (
                     f"`{stream.name}{':N' if stream.partitioned else ''}`",
@@ -100,6 +103,7 @@ def streams() -> str:
                     ", ".join(stream.readers),
                     ", ".join(f"`{kind.__name__}`" for kind in stream.carries),
                     f"{stream.keep:,}",
+                    "yes" if stream.of_one_life else "",
                 )
                 for stream in STREAMS
             ),

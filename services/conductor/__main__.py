@@ -7,13 +7,14 @@ import time
 from pathlib import Path
 from typing import Final
 
-from services.conductor.schedule import Awaited, Step, steps_of
+from services.conductor.schedule import EACH_MINUTE, Awaited, Step, steps_of
 from shared.contracts import streams
 from shared.contracts.clock import Tick, TickPhase
 from shared.contracts.outgoing import Latest
 from shared.domain import calendar
 from shared.domain.calendar import Session
 from shared.runtime.bus import Bus, BusDown, Life
+from shared.runtime.crash import crash_here
 from shared.runtime.logs import configure_logs, logger
 from shared.runtime.loop import RECONNECT_S, Stop
 from shared.runtime.process import connect, refuse, start
@@ -25,7 +26,7 @@ COVERED: Final = ("daily", "candidates", "positions", "bars", "intents")
 
 
 class NewLife(Exception):
-    """The bus is another one: the session is given again from its opening, which every service takes idempotently."""
+    """The bus is another one: the session is opened again, and goes on with its last minute that is settled."""
 
 
 class Done:
@@ -35,23 +36,48 @@ class Done:
         self._path = path
 
     def last(self) -> dt.date | None:
-        text = self._path.read_text().strip() if self._path.exists() else ""
+        text = _read(self._path)
         return dt.date.fromisoformat(text) if text else None
 
     def set(self, session: dt.date) -> None:
-        fresh = self._path.with_suffix(".new")
-        fresh.write_text(session.isoformat())
-        fresh.replace(self._path)
+        _write(self._path, session.isoformat())
+
+
+class Reached:
+    """The last minute that is settled, by its end, in a file of its own: a new bus need not be given it again."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        text = _read(path)
+        self.minute = dt.datetime.fromisoformat(text) if text else None
+
+    def set(self, minute: dt.datetime) -> None:
+        self.minute = minute
+        _write(self._path, minute.isoformat())
+
+
+def _read(path: Path) -> str:
+    return path.read_text().strip() if path.exists() else ""
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all."""
+    fresh = path.with_suffix(".new")
+    fresh.write_text(text)
+    fresh.replace(path)
 
 
 class Conductor:
     """speed: market seconds a second, 0 for as fast as the answers come."""
 
-    def __init__(self, bus: Bus, sessions: tuple[Session, ...], speed: float, done: Done, stop: Stop) -> None:
+    def __init__(
+        self, bus: Bus, sessions: tuple[Session, ...], speed: float, done: Done, reached: Reached, stop: Stop
+    ) -> None:
         self._bus = bus
         self._sessions = sessions
         self._speed = speed
         self._done = done
+        self._reached = reached
         self._stop = stop
         self._covered = streams.names(COVERED, range(bus.partitions))
         self._position = {"intents": "0", "progress": "0"}
@@ -63,6 +89,7 @@ class Conductor:
         while not self._stop.asked:
             try:
                 self._life = self._await_life()
+                self._bus.epoch = self._life.epoch
                 self._position = {**dict.fromkeys(self._position, "0"), **self._bus.last_ids(tuple(self._position))}
                 for session in self._sessions:
                     over = self._done.last()
@@ -72,40 +99,54 @@ class Conductor:
                     self._show(self._sessions[-1], None)
                     self._idle()
             except NewLife:
-                logger().warning("the bus is a new one; giving the session again from its opening")
+                logger().warning("the bus is a new one; opening the session again")
             except BusDown as fault:
                 logger().warning("bus does not answer", reason=str(fault))
                 time.sleep(RECONNECT_S)
 
     def _play(self, session: Session) -> None:
-        steps = list(steps_of(session))
-        steps = steps[self._resume_at(session, steps) :]
-        began, first = time.monotonic(), steps[0].at
+        steps = self._left(session, list(steps_of(session)))
+        began = time.monotonic()
+        first = next((step.at for step in steps if step.phase is TickPhase.FEED), session.closes_at)
         for step in steps:
             if step.phase is TickPhase.FEED:
                 self._wait_for(step.at, first, began)
             if self._stop.asked:
                 return
             self._give(session, step)
+            if step.phase is TickPhase.ACT and not self._stop.asked:
+                self._reached.set(step.at)
+                crash_here("conductor.reached")
         if self._stop.asked:  # perhaps while the last answer was awaited
             return
+        crash_here("conductor.before_done")
         self._done.set(session.session)
         logger().info("session over", session=str(session.session))
 
-    def _resume_at(self, session: Session, steps: list[Step]) -> int:
-        """Place of the last tick that stands on the bus, which is given again; 0 where there is none of `session`."""
-        last = self._bus.last_ids(["clock"])
-        if not last:
-            return 0
-        [entry] = self._bus.read_up_to("clock", _before(last["clock"]), last["clock"])
-        tick = entry.message
-        if not isinstance(tick, Tick) or tick.session != session.session:
-            return 0
+    def _left(self, session: Session, steps: list[Step]) -> list[Step]:
+        """What is still to be given of `session`; the last tick that stands on this bus is given again."""
+        tick = self._last_tick()
+        if tick is None or tick.session != session.session:
+            return self._left_on_a_new_bus(steps)
         self._events = tick.events
         place = next(place for place, step in enumerate(steps) if step.tick_id == tick.id)
         while place and steps[place].phase not in (TickPhase.OPEN, TickPhase.FEED, TickPhase.CLOSE):
             place -= 1  # its earlier phases give again what this one needs, such as the number of trade updates
-        return place
+        return steps[place:]
+
+    def _left_on_a_new_bus(self, steps: list[Step]) -> list[Step]:
+        """The opening, then the last minute that is settled, with which market data publishes all before it, and on."""
+        reached = self._reached.minute
+        return [step for step in steps if step.phase not in EACH_MINUTE or reached is None or step.at >= reached]
+
+    def _last_tick(self) -> Tick | None:
+        """The last one of this life; ticks of others are dropped when it begins, or marked."""
+        position = "0"
+        found: Tick | None = None
+        while entries := self._bus.read({"clock": position}, 0):
+            position = entries[-1].entry_id
+            found = next((entry.message for entry in reversed(entries) if isinstance(entry.message, Tick)), found)
+        return found
 
     def _wait_for(self, at: dt.datetime, first: dt.datetime, began: float) -> None:
         if self._speed <= 0:
@@ -123,7 +164,9 @@ class Conductor:
             upto=self._bus.last_ids(self._covered),
             events=self._events,
         )
+        crash_here("conductor.before_tick")
         self._bus.publish([tick])
+        crash_here("conductor.after_tick")
         self._show(session, step)
         awaited = Awaited(tick, set(range(self._bus.partitions)))
         asked = said = time.monotonic()
@@ -142,6 +185,7 @@ class Conductor:
                 logger().warning("still waiting", missing=awaited.missing())
         if awaited.events is not None:
             self._events = awaited.events
+        crash_here("conductor.answered")
 
     def _await_life(self) -> Life:
         while not self._stop.asked:
@@ -173,11 +217,6 @@ class Conductor:
                 raise NewLife
 
 
-def _before(entry_id: str) -> str:
-    milliseconds, _, number = entry_id.partition("-")
-    return f"{milliseconds}-{int(number) - 1}" if int(number) else f"{int(milliseconds) - 1}-{2**63}"
-
-
 def sessions_to_play(settings: Settings) -> tuple[Session, ...]:
     """The sessions that the feed is asked for. Raises BadSettings where there is none."""
     feed = settings.feed
@@ -201,7 +240,8 @@ def main() -> None:
     except BadSettings as fault:
         refuse("conductor", str(fault))
     done = Done(settings.data_folder / "conductor.txt")
-    Conductor(bus, sessions, settings.run.speed, done, Stop().on_signals()).run()
+    reached = Reached(settings.data_folder / "conductor_minute.txt")
+    Conductor(bus, sessions, settings.run.speed, done, reached, Stop().on_signals()).run()
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from services.state.setup import Setup
 from services.state.unit import Unit
 from shared.contracts.orders import ClaimReply, ClaimRequest
 from shared.contracts.outgoing import Reply
-from shared.contracts.vocabulary import ActionKind, Status
+from shared.contracts.vocabulary import ActionKind, Queue, Status
 from shared.contracts.wire import encode_json
 from shared.domain.order_life import ENDED, Event
 
@@ -30,6 +30,12 @@ def answer(unit: Unit, request: ClaimRequest, setup: Setup, objection: Objection
     """Say whether `request` may act, and write the grant down. objection: why its order is not wanted; empty: it is."""
     reply = _reply(unit, request, setup, objection)
     unit.say(Reply(request=request.id, body=encode_json(reply).decode()))
+
+
+def is_for_entry(unit: Unit, request: ClaimRequest) -> bool:
+    """Whether granting `request` would send an entry."""
+    action = unit.store.action(request.action)
+    return action is not None and action.kind is ActionKind.SUBMIT and action.queue is Queue.ENTRY
 
 
 def _reply(unit: Unit, request: ClaimRequest, setup: Setup, objection: Objection) -> ClaimReply:

@@ -7,7 +7,7 @@ start, and nothing here has an effect of its own.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from shared.contracts.market import BarRevised, Bars, DailyHistory, SessionOpened, SymbolHalted
@@ -56,6 +56,16 @@ class Memory:
             case _:
                 return False
         return True
+
+    def reaches(self, decided: Mapping[int, dt.datetime]) -> bool:
+        """Whether the bars of every partition are here up to the end of its last minute in `decided`."""
+        if self.session is None:
+            return not decided
+        opens_at = self.session.opens_at
+        return all(
+            through <= opens_at or (partition in self._taken and self._taken[partition][0] + MINUTE >= through)
+            for partition, through in decided.items()
+        )
 
     def last_close(self, symbol: str) -> float | None:
         """Close of the symbol's last closed one-minute bar, of this session or an earlier one, dollars."""

@@ -36,6 +36,9 @@ class Lists(Protocol):
 
 
 class Pace(Protocol):
+    def remembers(self, unit: Unit) -> bool:
+        """Whether the market is remembered as far as the ledger has decisions; not so at first on a new bus."""
+
     def tick(self, unit: Unit, tick: Tick) -> None:
         """Take a tick."""
 
@@ -57,6 +60,11 @@ class Free:
         self._setup = setup
         self._lists = lists
         self._since = since
+        self._remembers = False
+
+    def remembers(self, unit: Unit) -> bool:
+        self._remembers = self._remembers or self._memory.reaches(unit.store.partitions_decided())
+        return self._remembers
 
     def tick(self, unit: Unit, tick: Tick) -> None:
         before = unit.now
@@ -88,7 +96,7 @@ class Free:
     def go_on(self, unit: Unit, judging: Judging) -> None:
         decisions.take(unit, self._setup)
         mark(unit, judging, self._setup)
-        if snapshots.reconciled(unit):
+        if snapshots.reconciled(unit) and self.remembers(unit):
             working.admit_due(unit, judging, self._setup)
         if numbers.outstanding(unit) and self._since.again("events", GAP_S):
             unit.want_reconciliation("trade updates are missing")
@@ -97,12 +105,17 @@ class Free:
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
-    """The tick in hand, as the ledger keeps it. begun: what is done once at its beginning is done."""
+    """The tick in hand, as the ledger keeps it. begun: what is done once at its beginning is done.
+
+    epoch: the bus's life in which it was given. On another one nothing goes on before it is given again: what it
+    covers, the minute's bars above all, has to be remembered first.
+    """
 
     tick: str
     phase: TickPhase
     at: dt.datetime
     session: dt.date
+    epoch: str = ""
     begun: bool = False
 
 
@@ -127,15 +140,22 @@ class Conducted:
         self._lists = lists
         self._since = since
 
+    def remembers(self, unit: Unit) -> bool:
+        stage = _in_hand(unit)
+        return stage is None or stage.epoch == _epoch(unit)
+
     def tick(self, unit: Unit, tick: Tick) -> None:
         if tick.phase not in OURS:
             return
-        stage = Stage(tick=tick.id, phase=tick.phase, at=tick.at, session=tick.session)
+        epoch = _epoch(unit)
+        stage = Stage(tick=tick.id, phase=tick.phase, at=tick.at, session=tick.session, epoch=epoch)
         if _place(stage) <= _last_done(unit):
             answer(unit, stage)  # the conductor asks again after a restart of its own, or on a new bus
             return
         in_hand = _in_hand(unit)
         if in_hand is not None and _place(in_hand) >= _place(stage):
+            if in_hand.tick == stage.tick:
+                _keep(unit, msgspec.structs.replace(in_hand, epoch=epoch))
             return
         if tick.phase in (TickPhase.FOLD, TickPhase.SETTLE):
             numbers.wait_for(unit, tick.events)
@@ -150,7 +170,7 @@ class Conducted:
 
     def go_on(self, unit: Unit, judging: Judging) -> None:
         stage = _in_hand(unit)
-        if stage is None:
+        if stage is None or not self.remembers(unit):
             return
         opening = stage.phase is TickPhase.INGEST and not stage.begun
         if not opening and not self._all_folded(unit):
@@ -233,6 +253,11 @@ def _in_hand(unit: Unit) -> Stage | None:
 
 def _keep(unit: Unit, stage: Stage) -> None:
     unit.store.set_note(_IN_HAND, msgspec.json.encode(stage).decode())
+
+
+def _epoch(unit: Unit) -> str:
+    """The bus's life by the ledger's count."""
+    return unit.store.note("bus_epoch")
 
 
 def _last_done(unit: Unit) -> str:

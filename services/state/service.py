@@ -193,7 +193,9 @@ class State:
                 self._pace.tick(unit, message)
                 return
             case ClaimRequest():
-                claims.answer(unit, message, self._setup, partial(self._objection, unit))
+                # An entry cannot be judged before the market is known again: it is claimed again a moment later.
+                if self._pace.remembers(unit) or not claims.is_for_entry(unit, message):
+                    claims.answer(unit, message, self._setup, partial(self._objection, unit))
                 return
             case _:
                 if not unit.store.first_sight(message, stream):

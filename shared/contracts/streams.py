@@ -12,7 +12,11 @@ from shared.contracts.message import Message
 
 
 class Stream(Struct, frozen=True, kw_only=True):
-    """partitioned: one stream per partition, `bars:0`, `bars:1`, ... keep: entries kept about, oldest dropped first."""
+    """partitioned: one stream per partition, `bars:0`, `bars:1`, ... keep: entries kept about, oldest dropped first.
+
+    of_one_life: what stands on it is a fold from the session's start, and is said again from there on a new life of
+    the bus; so an entry of another life counts for nothing. On the other streams every entry counts, once.
+    """
 
     name: str
     writers: tuple[str, ...]
@@ -20,6 +24,7 @@ class Stream(Struct, frozen=True, kw_only=True):
     carries: tuple[type[Message], ...]
     partitioned: bool = False
     keep: int = 20_000
+    of_one_life: bool = False
     about: str = ""
 
 
@@ -32,6 +37,7 @@ STREAMS: Final[tuple[Stream, ...]] = (
         readers=("signals", "state", "exchange", "dashboard"),
         carries=(market.SessionOpened, market.DailyHistory, market.VolumeProfile, market.SessionClosed),
         keep=50_000,
+        of_one_life=True,
         about="Sessions, 250 days of daily history, volume profiles; SPY for everybody.",
     ),
     Stream(
@@ -39,6 +45,7 @@ STREAMS: Final[tuple[Stream, ...]] = (
         writers=("state",),
         readers=("market_data", "signals", "dashboard"),
         carries=(views.CandidateChanged,),
+        of_one_life=True,
         about="Symbols that may be bought, and why one no longer may.",
     ),
     Stream(
@@ -46,6 +53,7 @@ STREAMS: Final[tuple[Stream, ...]] = (
         writers=("state",),
         readers=("signals", "market_data", "dashboard"),
         carries=(views.PositionChanged, views.PartitionDecided, views.AccountChanged),
+        of_one_life=True,
         about="Positions and account as the ledger has them.",
     ),
     Stream(
@@ -55,6 +63,7 @@ STREAMS: Final[tuple[Stream, ...]] = (
         carries=(market.Bars, market.BarRevised, market.SymbolHalted),
         partitioned=True,
         keep=4_000,
+        of_one_life=True,
         about="One minute of all symbols of the partition, complete; revisions and halts.",
     ),
     Stream(
@@ -62,6 +71,7 @@ STREAMS: Final[tuple[Stream, ...]] = (
         writers=("signals",),
         readers=("state", "conductor"),
         carries=(decisions.Decided,),
+        of_one_life=True,
         about="Everything one partition decided on one minute.",
     ),
     Stream(
@@ -127,6 +137,7 @@ STREAMS: Final[tuple[Stream, ...]] = (
         writers=("conductor",),
         readers=(ANY,),
         carries=(clock.Tick,),
+        of_one_life=True,
         about="Time in a conducted run (demo, replay).",
     ),
     Stream(
@@ -134,6 +145,7 @@ STREAMS: Final[tuple[Stream, ...]] = (
         writers=("market_data", "exchange", "state"),
         readers=("conductor",),
         carries=(clock.Fed, clock.Matched, clock.Folded, clock.Settled),
+        of_one_life=True,
         about="Answers to ticks: positive proof that a phase is over.",
     ),
 )

@@ -19,6 +19,7 @@ from redis.retry import Retry
 from shared.contracts import streams, wire
 from shared.contracts.message import Message
 from shared.contracts.outgoing import Job, Latest, Outgoing, Reply
+from shared.runtime.crash import crash_here, is_aimed_at
 from shared.runtime.settings import BusSettings
 
 BLOCK_MS_MAX: Final = 2_000
@@ -151,9 +152,14 @@ class Bus:
 
     def publish(self, outgoing: Iterable[Outgoing]) -> None:
         """Send everything, in order. Raises BusDown: then nothing, some or all of it was sent; send all of it again."""
+        between = f"{self.service}.between_publishes"
+        in_parts = is_aimed_at(between)
         with _Faults():
             pipe = self.client.pipeline(transaction=False)
             for item in outgoing:
+                if in_parts:
+                    pipe.execute()
+                    crash_here(between)
                 match item:
                     case Message():
                         name = streams.stream_for(item)

@@ -33,6 +33,7 @@ from shared.contracts.message import Message
 from shared.contracts.outgoing import Outgoing
 from shared.runtime import metrics
 from shared.runtime.bus import Bus, BusDown, Entry, Life
+from shared.runtime.crash import crash_here
 from shared.runtime.logs import about, logger
 
 RECONNECT_S: Final = 0.2
@@ -288,8 +289,10 @@ def _await_life(bus: Bus, keeper: KeepsTheEpoch | None, stop: Stop) -> Life | No
             if (keeper.run_id, keeper.epoch) != (life.run_id, life.epoch):
                 bus.clear()
                 told = keeper.reborn(life.run_id)
+                crash_here(f"{bus.service}.reborn")
                 bus.epoch = keeper.epoch
                 bus.publish(told)
+                crash_here(f"{bus.service}.reborn_told")
                 bus.set_epoch(keeper.epoch)
             return Life(life.run_id, keeper.epoch)
         if life.epoch:
@@ -321,8 +324,12 @@ def _run_one_life(
     for batch in pace.batches(bus, reads, positions):
         started = time.perf_counter()
         out = steps.step(batch)
+        if out:
+            crash_here(f"{bus.service}.before_publish")
         if not _publish(bus, out, life, stop):
             return
+        if out:
+            crash_here(f"{bus.service}.after_publish")
         steps.sent()
         health.after(batch, out, positions, time.perf_counter() - started)
         if stop.asked or stale():

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from shared.contracts.clock import Tick, TickPhase
 from shared.contracts.journal import Alert, DeadLetter
 from shared.contracts.market import Bar, Bars
@@ -17,6 +19,7 @@ from shared.runtime.bus import Bus
 from shared.runtime.claims import ask_all
 from shared.runtime.leases import Lease, Partitions
 from shared.runtime.loop import ConductedPace, FreePace, Plain, Reads, Stop, run
+from shared.runtime.settings import BusSettings
 
 OPEN = datetime(2026, 1, 9, 14, 30, tzinfo=UTC)
 
@@ -27,6 +30,16 @@ def bars(minute: int, partition: int = 0) -> Bars:
     return Bars(
         id=f"bars-{partition}-{minute}", at=start + timedelta(minutes=1), partition=partition, minute=start, rows=(row,)
     )
+
+
+def alert(name: str) -> Alert:
+    return Alert(id=name, at=OPEN, level="info", key="k", text="t")
+
+
+@pytest.fixture
+def other(bus: Bus) -> Bus:
+    """Another process's connection to the same server."""
+    return Bus(bus.client, BusSettings(), "other")
 
 
 def tick(minute: int, upto: dict[str, str]) -> Tick:
@@ -153,3 +166,40 @@ def test_two_replicas_share_the_partitions_and_one_alone_takes_all(bus: Bus) -> 
     two.give_back()
     now = 103.0
     assert one.owned() == (0, 1, 2, 3)
+
+
+def test_what_a_process_writes_that_has_not_noticed_the_new_life_is_left_out(bus: Bus, other: Bus) -> None:
+    bus.epoch, other.epoch = 1, 2
+    bus.set_epoch(2)
+    bus.publish([bars(0), alert("of any life")])
+    other.publish([bars(2)])
+    stop = Stop()
+    service = Collects(stop, until=2)
+    reads = Reads(free=("bars:0", "alerts"))
+    run(lambda: Plain(service, "test"), other, FreePace(), lambda: reads, stop=stop)
+    assert service.seen == ["bars-0-2", "of any life"]
+
+
+def test_a_tick_of_another_life_is_left_out_and_so_is_what_it_covers(bus: Bus, other: Bus) -> None:
+    bus.epoch, other.epoch = 1, 2
+    bus.set_epoch(2)
+    bus.publish([bars(0), tick(0, {"bars:0": "9999999999999-0"})])
+    other.publish([bars(2), tick(1, {"bars:0": "9999999999999-0"})])
+    stop = Stop()
+    service = Collects(stop, until=2)
+    run(lambda: Plain(service, "test"), other, ConductedPace(), lambda: Reads(covered=("bars:0",)), stop=stop)
+    assert service.seen == ["bars-0-2", "tick-1"]
+
+
+def test_a_server_that_was_started_again_is_not_in_use_before_state_opens_it(bus: Bus) -> None:
+    assert bus.life().epoch == 1
+    bus.client.set(bus.key("opened"), "the server before")
+    assert bus.life().epoch == 0
+    assert bus.was_opened()
+
+
+def test_a_new_life_begins_without_what_only_counted_in_the_last(bus: Bus) -> None:
+    bus.publish([bars(0), tick(0, {}), alert("of any life")])
+    bus.clear()
+    assert bus.read({"bars:0": "0", "clock": "0"}, 0) == []
+    assert [entry.entry_id for entry in bus.read({"alerts": "0"}, 0)] != []

@@ -117,3 +117,20 @@ def test_daily_closes_are_the_last_ones() -> None:
     assert (len(closes), closes[-1]) == (130, (rows[-1].session, 249.0))
     assert market.last_daily_close("AAPL") == 249.0
     assert market.daily_closes("NONE") == ()
+
+
+def test_a_market_is_remembered_as_far_as_the_ledger_when_every_partition_has_its_last_decided_minute() -> None:
+    market = memory("AAPL")
+    decided = {0: OPEN + 2 * MINUTE, 1: OPEN + MINUTE}
+    assert not market.reaches(decided)
+    market.take(bars(0, {}, partition=0))
+    market.take(bars(0, {}, partition=1))
+    assert not market.reaches(decided)
+    market.take(bars(1, {}, partition=0))
+    assert market.reaches(decided)
+
+
+def test_what_was_decided_before_this_session_need_not_be_remembered() -> None:
+    assert memory("AAPL").reaches({0: OPEN - 60 * MINUTE})
+    assert not Memory(span=10).reaches({0: OPEN - 60 * MINUTE})
+    assert Memory(span=10).reaches({})

@@ -34,6 +34,7 @@ SETTLED: Final[Sequence[Check]] = (
     books.all_fills_are_booked,
     books.shares_agree,
     books.cash_agrees,
+    books.foreign_is_left_alone,
     protection.every_share_is_covered,
     limits.entries_in_time,
     limits.entries_small_enough,

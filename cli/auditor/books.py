@@ -115,8 +115,7 @@ def fills_are_the_brokers(broker: BrokerView, ledger: LedgerView, terms: Terms) 
 def all_fills_are_booked(broker: BrokerView, ledger: LedgerView, terms: Terms) -> Iterator[Finding]:
     """A3: every execution of an order of ours, its leg included, is booked."""
     booked = {fill.execution_id for fill in ledger.fills}
-    of_ours = {row.broker_id for row in ledger.orders} | {sent.id for sent in ours(broker, ledger)}
-    of_ours |= {leg for sent in ours(broker, ledger) for leg in sent.legs}
+    of_ours = own_orders(broker, ledger)
     yield from (
         Finding("A3", execution.id, f"{execution.side} {execution.qty} {execution.symbol} is not booked")
         for execution in broker.executions
@@ -241,6 +240,27 @@ def never_offered_more_than_held(broker: BrokerView, ledger: LedgerView, terms: 
         if asked > held[symbol] and not _being_settled(rows):
             names = ", ".join(f"{row.client_order_id} {row.qty - row.filled_qty}" for row in rows)
             yield Finding("A5", symbol, f"{asked} to be sold, {held[symbol]} held: {names}")
+
+
+def foreign_is_left_alone(broker: BrokerView, ledger: LedgerView, terms: Terms) -> Iterator[Finding]:
+    """A13: no foreign order was cancelled or replaced, and what is foreign is named in the ledger."""
+    own = own_orders(broker, ledger)
+    for sent in broker.orders:
+        if sent.id in own:
+            continue
+        if terms.only_we_cancel and sent.status in ("canceled", "replaced", "pending_cancel", "pending_replace"):
+            yield Finding("A13", sent.client_order_id, f"a foreign order that is {sent.status}")
+        named = any(row.kind == "order" and row.name == sent.id for row in ledger.foreign)
+        if sent.is_open and not named:
+            yield Finding("A13", sent.client_order_id, "a foreign order that the ledger does not name")
+
+
+def own_orders(broker: BrokerView, ledger: LedgerView) -> set[str]:
+    """The broker's ids of all orders that are ours, legs and what replaced them included."""
+    found = {row.broker_id for row in ledger.orders if row.broker_id}
+    for sent in ours(broker, ledger):
+        found |= {sent.id, *sent.legs}
+    return found
 
 
 def _open_sells(ledger: LedgerView) -> dict[str, list[OrderRow]]:

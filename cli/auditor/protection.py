@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 
 from msgspec import Struct
 
+from cli.auditor.books import own_orders
 from cli.auditor.views import NOTHING, BrokerView, Executed, Finding, LedgerView, Sent, Terms
 
 
@@ -24,8 +25,7 @@ class Uncovered(Struct, frozen=True):
 
 def every_share_is_covered(broker: BrokerView, ledger: LedgerView, terms: Terms) -> Iterator[Finding]:
     """No gap longer than its bound. What stands open now counts as long as the latest thing that happened is ago."""
-    own = {row.symbol for row in ledger.orders}
-    for gap in uncovered(broker, own):
+    for gap in uncovered(broker, own_orders(broker, ledger)):
         bound = terms.pending_s if gap.pending else terms.gap_s
         if gap.ends_at is None or (gap.ends_at - gap.begins_at).total_seconds() > bound:
             until = f"{gap.ends_at:%m-%d %H:%M:%S}" if gap.ends_at else "now"
@@ -33,11 +33,11 @@ def every_share_is_covered(broker: BrokerView, ledger: LedgerView, terms: Terms)
             yield Finding("A6", gap.symbol, text)
 
 
-def uncovered(broker: BrokerView, symbols: Iterable[str]) -> Iterator[Uncovered]:
-    """Every gap there ever was in `symbols`."""
-    for symbol in sorted(symbols):
-        orders = [sent for sent in broker.orders if sent.symbol == symbol]
-        executions = [execution for execution in broker.executions if execution.symbol == symbol]
+def uncovered(broker: BrokerView, own: set[str]) -> Iterator[Uncovered]:
+    """Every gap there ever was. own: the broker's ids of our orders; what others hold is theirs to protect."""
+    for symbol in sorted({sent.symbol for sent in broker.orders if sent.id in own}):
+        orders = [sent for sent in broker.orders if sent.symbol == symbol and sent.id in own]
+        executions = [one for one in broker.executions if one.symbol == symbol and one.order_id in own]
         yield from _gaps(symbol, orders, executions, {sent.id: sent for sent in orders})
 
 

@@ -264,6 +264,7 @@ class Terms(Struct, frozen=True, kw_only=True):
 
     gap_s: how long shares may be without cover. pending_s: how long shares of an entry that is still filling may be.
     span_minutes: length of the bars that confirm. bars: ids of the minutes that were published; None: not known.
+    only_we_cancel: nobody else cancels orders at this broker, so a foreign order that ended was ended by us.
     """
 
     max_positions: int = 5
@@ -276,3 +277,4 @@ class Terms(Struct, frozen=True, kw_only=True):
     pending_s: float = 60.0
     span_minutes: int = 10
     bars: frozenset[str] | None = None
+    only_we_cancel: bool = False

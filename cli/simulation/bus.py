@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -22,27 +23,28 @@ _REPLY = msgspec.json.Decoder(ClaimReply)
 class SimulatedBus:
     """What shared/runtime/bus.py is to all processes at once. Entry ids only grow, also over a wipe.
 
-    jobs: wake-ups that no executor took yet, by queue. is_down: asked before every command.
+    jobs: wake-ups that no executor took yet, by queue. run: number of the server process.
+    is_down: asked before every command.
     """
 
     def __init__(self, partitions: int, is_down: Callable[[], bool]) -> None:
         self.partitions = partitions
         self.jobs: dict[Queue, deque[Job]] = {queue: deque() for queue in Queue}
-        self.epoch = 0
-        self._run = 1
+        self.run = 1
+        self._epoch = 0
+        self._opened = 0
         self._is_down = is_down
         self._number = 0
-        self._streams: dict[str, list[Entry]] = {}
-        self._numbers: dict[str, list[int]] = {}
+        self._streams: dict[str, list[_Kept]] = {}
         self._replies: dict[str, ClaimReply] = {}
 
-    def publish(self, outgoing: Iterable[Outgoing]) -> None:
-        """Put everything where its readers find it, in order. Raises BusDown."""
+    def publish(self, outgoing: Iterable[Outgoing], epoch: int = 0) -> None:
+        """Put everything where its readers find it, in order. epoch: the sender's life. Raises BusDown."""
         self._answer()
         for item in outgoing:
             match item:
                 case Message():
-                    self._append(streams.stream_for(item), item)
+                    self._append(streams.stream_for(item), item, epoch)
                 case Latest():
                     pass  # views are for people
                 case Reply():
@@ -50,72 +52,99 @@ class SimulatedBus:
                 case Job():
                     self.jobs[item.queue].append(item)
 
-    def read(self, positions: Mapping[str, str], block_ms: int = 0, count: int = 0) -> list[Entry]:
-        """New entries behind `positions`, in the order of the stream table. Raises BusDown."""
+    def read(self, positions: Mapping[str, str], block_ms: int = 0, count: int = 0, epoch: int = 0) -> list[Entry]:
+        """New entries behind `positions`, in the order of the stream table. epoch: the reader's. Raises BusDown."""
         self._answer()
         names = sorted(positions, key=lambda name: streams.ORDER[name.partition(":")[0]])
-        return [entry for name in names for entry in self._after(name, positions[name])]
+        return [kept.seen_in(epoch) for name in names for kept in self._after(name, positions[name])]
 
-    def read_up_to(self, name: str, after: str, upto: str) -> list[Entry]:
+    def read_up_to(self, name: str, after: str, upto: str, epoch: int = 0) -> list[Entry]:
         """Entries behind `after`, up to and with `upto`. Raises BusDown."""
         self._answer()
         last = _number(upto)
-        return [entry for entry in self._after(name, after) if _number(entry.entry_id) <= last]
+        return [kept.seen_in(epoch) for kept in self._after(name, after) if kept.number <= last]
 
     def last_ids(self, names: Sequence[str]) -> dict[str, str]:
         """Entry id of the last entry of each stream that has one. Raises BusDown."""
         self._answer()
-        return {name: entries[-1].entry_id for name in names if (entries := self._streams.get(name))}
+        return {name: kept[-1].entry.entry_id for name in names if (kept := self._streams.get(name))}
 
     def has_new(self, name: str, position: str) -> bool:
         """Whether a reader at `position` has something to read."""
-        numbers = self._numbers.get(name)
-        return numbers is not None and len(numbers) > 0 and numbers[-1] > _number(position)
+        kept = self._streams.get(name)
+        return kept is not None and len(kept) > 0 and kept[-1].number > _number(position)
 
     def reply(self, request: str) -> ClaimReply | None:
+        """Raises BusDown."""
         self._answer()
         return self._replies.get(request)
 
     def life(self) -> Life:
         """Raises BusDown."""
         self._answer()
-        return Life(f"run-{self._run}", self.epoch)
+        return Life(f"run-{self.run}", self.epoch)
+
+    @property
+    def epoch(self) -> int:
+        """0 where no state has opened this server's bus."""
+        return self._epoch if self._opened == self.run else 0
 
     def set_epoch(self, epoch: int) -> None:
+        """Raises BusDown."""
         self._answer()
-        self.epoch = epoch
+        self._epoch, self._opened = epoch, self.run
+
+    def clear(self) -> None:
+        """Drop what only counted in earlier lives. Raises BusDown."""
+        self._answer()
+        for name in [name for name in self._streams if streams.stream_named(name).of_one_life]:
+            del self._streams[name]
 
     def wipe(self) -> None:
         """FLUSHALL: the server is the same, everything on it is gone, the epoch too."""
         self._streams.clear()
-        self._numbers.clear()
         self._replies.clear()
         for jobs in self.jobs.values():
             jobs.clear()
-        self.epoch = 0
+        self._epoch = self._opened = 0
 
     def restart(self, lost: int) -> None:
         """The server is another process; of what was written the last `lost` entries are missing, and all replies."""
-        self._run += 1
-        for name, numbers in self._numbers.items():
-            keep = bisect_right(numbers, self._number - lost)
-            del numbers[keep:], self._streams[name][keep:]
+        self.run += 1
+        for name, kept in self._streams.items():
+            self._streams[name] = [one for one in kept if one.number <= self._number - lost]
         self._replies.clear()
 
-    def _append(self, name: str, message: Message) -> None:
+    def _append(self, name: str, message: Message, epoch: int) -> None:
         self._number += 1
-        self._streams.setdefault(name, []).append(Entry(name, f"{self._number}-0", message))
-        self._numbers.setdefault(name, []).append(self._number)
+        life = epoch if streams.stream_named(name).of_one_life else 0
+        entry = Entry(name, f"{self._number}-0", message)
+        self._streams.setdefault(name, []).append(_Kept(self._number, life, entry))
 
-    def _after(self, name: str, position: str) -> Sequence[Entry]:
-        numbers = self._numbers.get(name)
-        if not numbers:
-            return ()
-        return self._streams[name][bisect_right(numbers, _number(position)) :]
+    def _after(self, name: str, position: str) -> Sequence[_Kept]:
+        kept = self._streams.get(name)
+        return kept[bisect_right(kept, _number(position), key=_number_of) :] if kept else ()
 
     def _answer(self) -> None:
         if self._is_down():
             raise BusDown("the server does not answer")
+
+
+class _Kept(NamedTuple):
+    """One entry. life: the sender's epoch, on streams that count in one life only."""
+
+    number: int
+    life: int
+    entry: Entry
+
+    def seen_in(self, epoch: int) -> Entry:
+        if self.life and epoch and self.life != epoch:
+            return Entry(self.entry.stream, self.entry.entry_id, None, stale=True)
+        return self.entry
+
+
+def _number_of(kept: _Kept) -> int:
+    return kept.number
 
 
 class OneReader:
@@ -127,15 +156,19 @@ class OneReader:
     def __init__(self, bus: SimulatedBus, phases: frozenset[TickPhase]) -> None:
         self._bus = bus
         self._phases = phases
-        self.read_up_to = bus.read_up_to
+        self.epoch = 0
 
     def read(self, positions: Mapping[str, str], block_ms: int = 0, count: int = 0) -> list[Entry]:
         """As the bus gives it. Raises BusDown."""
-        return [entry for entry in self._bus.read(positions, block_ms) if self._is_mine(entry)]
+        return [entry for entry in self._bus.read(positions, epoch=self.epoch) if self._is_mine(entry)]
+
+    def read_up_to(self, name: str, after: str, upto: str) -> list[Entry]:
+        """Raises BusDown."""
+        return self._bus.read_up_to(name, after, upto, self.epoch)
 
     def has_tick(self, position: str) -> bool:
-        """Whether a tick waits at which this process acts."""
-        return self._bus.has_new("clock", position) and any(map(self._is_mine, self._bus.read({"clock": position})))
+        """Whether a tick waits at which this process acts. Raises BusDown."""
+        return self._bus.has_new("clock", position) and bool(self.read({"clock": position}))
 
     def _is_mine(self, entry: Entry) -> bool:
         return not isinstance(entry.message, Tick) or entry.message.phase in self._phases

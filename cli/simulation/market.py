@@ -22,6 +22,8 @@ from shared.domain.calendar import MINUTE, Session
 
 INDEX: Final = "SPY"
 SYMBOLS: Final = ("ARVO", "BELQ", "CYNT", "DORM", "ELVA", "FJRD")
+FOREIGN: Final = "ZETA"
+"""Trades like the others, and is on nobody's list: only a person buys it."""
 HISTORY: Final = 40
 USUAL_VOLUME: Final = 6_000.0
 
@@ -84,7 +86,7 @@ class SimulatedMarket:
 
     def universe(self) -> frozenset[str]:
         """The index and the seed's stocks."""
-        return frozenset((INDEX, *self._symbols))
+        return frozenset((INDEX, FOREIGN, *self._symbols))
 
     def day(self, session: Session, symbols: Collection[str] | None) -> Day:
         """The session's bars by minute, then by symbol."""

@@ -16,7 +16,7 @@ from cli.auditor.ledger_side import read_ledger
 from cli.auditor.views import Finding, Terms
 from cli.inprocess.engine import Engine
 from cli.simulation.disk import SimulatedStore
-from cli.simulation.faults import Fault, draw_faults
+from cli.simulation.faults import Do, Fault, draw_faults
 from cli.simulation.market import SYMBOLS, SimulatedMarket
 from cli.simulation.shrink import fewest
 from cli.simulation.world import Broken, MemoryHalt, World, view_of
@@ -32,6 +32,7 @@ from shared.runtime.settings import LogSettings, Settings
 FIRST: Final = dt.date(2019, 1, 2)
 LAST: Final = dt.date(2019, 12, 31)
 INSTALLATION: Final = "sim"
+HALF_DAY: Final = 210
 NOWHERE: Final = Path("/nonexistent")
 
 
@@ -64,7 +65,7 @@ class Outcome(Struct, frozen=True):
 def case_of(seed: int, minutes: int = 0) -> Case:
     """The case of a seed. minutes: how long it is played, in whole sessions; 0: as the seed draws it."""
     draws = _draws(seed, "case")
-    half = draws.random() < 0.5 and not minutes
+    half = draws.random() < 0.5 if not minutes else minutes <= HALF_DAY
     days = [day for day in calendar.sessions(FIRST, LAST) if day.early or not half]
     first = draws.choice(days if half else days[:-40])
     sessions = [first]
@@ -180,7 +181,14 @@ def terms_of(case: Case) -> Terms:
 
 
 def _at_the_end(world: World, case: Case) -> Sequence[Finding]:
-    terms = structs.replace(terms_of(case), bars=frozenset(world.bars))
+    did = {fault.do for fault in world.plan.hit}
+    terms = structs.replace(
+        terms_of(case),
+        bars=frozenset(world.bars),
+        only_we_cancel=True,
+        # A stop that a person cancels is missed until the next tick; a refused one until the next attempt.
+        gap_s=60.0 if Do.HAND_CANCEL in did else 0.0,
+    )
     return audit(world.broker_view(), read_ledger(world.store.database), terms, SETTLED)
 
 

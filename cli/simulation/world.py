@@ -23,11 +23,12 @@ from cli.auditor.audit import SAFETY, audit
 from cli.auditor.ledger_side import read_books
 from cli.auditor.views import BrokerView, Executed, Finding, Held, Sent, Terms
 from cli.inprocess.direct_broker import DirectBroker
+from cli.simulation import people
 from cli.simulation.broker import SimulatedBroker
 from cli.simulation.bus import OneReader, SimulatedBus
 from cli.simulation.disk import UNSYNCED, BookDisk, SimulatedStore
 from cli.simulation.faults import Do, Fault, Plan
-from services.conductor.schedule import Awaited, Step, steps_of
+from services.conductor.schedule import EACH_MINUTE, Awaited, Step, steps_of
 from services.exchange.book import Book
 from services.exchange.exchange import Exchange, new_book
 from services.exchange.market import Market
@@ -152,7 +153,8 @@ class World:
         self._down_until = 0.0
         self._active: list[str] = []
         self._audited: tuple[int, int] = (-1, -1)
-        self.bus = SimulatedBus(settings.bus.partitions, lambda: self.now < self._down_until)
+        self._connected: dict[str, int] = {}
+        self.bus = SimulatedBus(settings.bus.partitions, self._has_no_bus)
         self.parts = range(settings.bus.partitions)
         self.store = SimulatedStore.new(settings.run.installation)
         self.images: list[bytes] = []
@@ -249,6 +251,15 @@ class World:
             self.let_pass(fault.seconds)
         return fault
 
+    def _has_no_bus(self) -> bool:
+        """Whether a command of whoever acts now fails: no server answers, or its connection was to an earlier one."""
+        if self.now < self._down_until:
+            return True
+        name = self._active[-1] if self._active else ""
+        before = self._connected.get(name, self.bus.run)
+        self._connected[name] = self.bus.run
+        return before != self.bus.run
+
     def bus_fault(self, fault: Fault | None) -> None:
         if fault is None:
             return
@@ -263,30 +274,30 @@ class World:
             case _:
                 pass
 
-    def publish(self, name: str, outgoing: Iterable[Outgoing], between: str) -> None:
-        """Send, one by one; it may be cut, doubled or killed in between. Raises BusDown."""
+    def publish(self, name: str, outgoing: Iterable[Outgoing], between: str, epoch: int = 0) -> None:
+        """Send, one by one; it may be cut, doubled or killed in between. epoch: the sender's life. Raises BusDown."""
         for item in outgoing:
             fault = self.passes(name, between)
             if fault is not None and fault.do is Do.CUT:
-                self._put(item)
+                self._put(item, epoch)
                 raise BusDown("the connection was cut")
             if fault is not None and fault.do is Do.DOUBLE:
-                self._put(item)
-            self._put(item)
+                self._put(item, epoch)
+            self._put(item, epoch)
 
-    def _put(self, item: Outgoing) -> None:
+    def _put(self, item: Outgoing, epoch: int = 0) -> None:
         if isinstance(item, Job):
             fault = self.plan.passes("bus.job")
             if fault is not None:
                 self.note(f"{item.id}: {fault}")
                 if fault.do is Do.DROP:
                     return
-                self.bus.publish([item])
+                self.bus.publish([item], epoch)
         if isinstance(item, Bars):
             self.bars.add(item.id)
         if isinstance(item, DeadLetter) and "UNREADABLE" not in item.raw and item.stream != "broker":
             self.findings.append(Finding("dead", item.service, f"{item.stream}: {item.reason}"))
-        self.bus.publish([item])
+        self.bus.publish([item], epoch)
 
     def note(self, text: str) -> None:
         self.trace.append(f"{self.plan.minute:>4} {self.now:9.2f} s  {text}")
@@ -399,13 +410,14 @@ class Process:
         if life is None:
             return
         self._life = life
+        self._reader.epoch = life.epoch
         self._checked = world.now
         self._unsent = None
         steps = self.build()
         self._positions = dict(steps.positions())
         for name in steps.remembers:
             if name in self._positions:
-                for entry in world.bus.read_up_to(name, "0", self._positions[name]):
+                for entry in self._reader.read_up_to(name, "0", self._positions[name]):
                     if entry.message is not None:
                         steps.remember(entry.message)
         pace = ConductedPace(block_ms=0)
@@ -429,7 +441,7 @@ class Process:
         if self.world.bus.life() != self._life:
             self._unsent = self._steps = None
             return
-        self.world.publish(self.name, out, f"{self.name}.between_publishes")
+        self.world.publish(self.name, out, f"{self.name}.between_publishes", self._life.epoch)
         if self._steps is not steps:
             return  # frozen in between, and another one took over
         self._unsent = None
@@ -500,8 +512,9 @@ class StateProcess(Process):
         bus = self.world.bus
         life = bus.life()
         if (self._keeper.run_id, self._keeper.epoch) != (life.run_id, life.epoch):
+            bus.clear()
             told = self._keeper.reborn(life.run_id)
-            self.world.publish(self.name, told, f"{self.name}.between_publishes")
+            self.world.publish(self.name, told, f"{self.name}.between_publishes", self._keeper.epoch)
             bus.set_epoch(self._keeper.epoch)
         return Life(life.run_id, self._keeper.epoch)
 
@@ -890,7 +903,7 @@ class _Alone:
 
 
 class ConductorProcess:
-    """Gives time. What it remembers over its death is the last session that is over; the rest stands on the bus."""
+    """Gives time. What it remembers over its death is the last session that is over and the last settled minute."""
 
     name = "conductor"
 
@@ -898,6 +911,7 @@ class ConductorProcess:
         self._world = world
         self._sessions = sessions
         self._over = 0
+        self._reached: dt.datetime | None = None
         self.given = 0
         self._alive_from = 0.0
         self._forget()
@@ -939,7 +953,7 @@ class ConductorProcess:
             if world.bus.life() != self._life:
                 self._forget()
                 return
-        for entry in world.bus.read(self._positions):
+        for entry in world.bus.read(self._positions, epoch=self._life.epoch):
             self._positions[entry.stream] = entry.entry_id
             if entry.message is not None and self._awaited is not None:
                 self._awaited.take(entry.message)
@@ -949,6 +963,8 @@ class ConductorProcess:
             if self._awaited.events is not None:
                 self._events = self._awaited.events
             self._awaited = None
+            if self._steps[self._place].phase is TickPhase.ACT:
+                self._reached = self._steps[self._place].at
             self._place += 1
             if self._place == len(self._steps):
                 self._over += 1
@@ -968,12 +984,16 @@ class ConductorProcess:
         world = self._world
         session = self._sessions[self._over]
         if not self._steps:
-            self._steps = list(steps_of(session))
-            self._place = self._resume_at(session)
+            self._steps, self._place = self._left(session), 0
+        if world.bus.life() != self._life:  # a tick must not come to a bus that lacks what it names
+            self._forget()
+            return
         step = self._steps[self._place]
         before = sum(one.minutes for one in self._sessions[: self._over])
         world.plan.minute = before + (step.at - session.opens_at) // dt.timedelta(minutes=1)
         world.bus_fault(world.passes(self.name, "conductor.before_tick"))
+        people.obey(world, world.plan.passes("operator"), step.at)
+        people.obey(world, world.plan.passes("hand"), step.at)
         tick = Tick(
             id=step.tick_id,
             at=step.at,
@@ -984,24 +1004,24 @@ class ConductorProcess:
         )
         self._awaited = Awaited(tick, set(world.parts))
         self.given += 1
-        world.bus.publish([tick])
+        world.bus.publish([tick], self._life.epoch)
         world.bus_fault(world.passes(self.name, "conductor.after_tick"))
 
-    def _resume_at(self, session: Session) -> int:
-        """As the conductor's own: the last tick on the bus, from the beginning of its minute on."""
-        last = self._world.bus.last_ids(["clock"])
-        if not last:
-            return 0
-        number = int(last["clock"].partition("-")[0])
-        [entry] = self._world.bus.read_up_to("clock", f"{number - 1}-0", last["clock"])
-        tick = entry.message
-        if not isinstance(tick, Tick) or tick.session != session.session:
-            return 0
+    def _left(self, session: Session) -> list[Step]:
+        """As the conductor's own: from the beginning of the last tick's minute on, or what a new bus needs."""
+        assert self._life is not None
+        steps = list(steps_of(session))
+        tick = None
+        for entry in self._world.bus.read({"clock": "0"}, epoch=self._life.epoch):
+            tick = entry.message if isinstance(entry.message, Tick) else tick
+        if tick is None or tick.session != session.session:
+            reached = self._reached
+            return [step for step in steps if step.phase not in EACH_MINUTE or reached is None or step.at >= reached]
         self._events = tick.events
-        place = next(place for place, step in enumerate(self._steps) if step.tick_id == tick.id)
-        while place and self._steps[place].phase not in (TickPhase.OPEN, TickPhase.FEED, TickPhase.CLOSE):
+        place = next(place for place, step in enumerate(steps) if step.tick_id == tick.id)
+        while place and steps[place].phase not in (TickPhase.OPEN, TickPhase.FEED, TickPhase.CLOSE):
             place -= 1
-        return place
+        return steps[place:]
 
     def die(self, death: Killed) -> None:
         self._forget()

@@ -1,0 +1,83 @@
+"""People in a simulated run: an operator's commands, and what somebody does at the broker by hand."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+from cli.simulation.faults import Do, Fault
+from cli.simulation.market import FOREIGN
+from services.exchange.exchange import Exchange
+from services.exchange.orders import Order
+from services.exchange.requests import OrderRequest
+from services.exchange.words import Side, Status, Tif, Type
+from shared.contracts.commands import Command, Flatten, Halt, Pause, Reconcile, Resume, Sell
+
+if TYPE_CHECKING:
+    from cli.simulation.world import World
+
+
+def obey(world: World, fault: Fault | None, at: dt.datetime) -> None:
+    """Do what `fault` says, if it says something. at: trading time."""
+    if fault is None:
+        return
+    world.note(str(fault))
+    if fault.do in _BY_HAND:
+        if world.exchange.venue is not None:
+            world.exchange.venue.do(lambda exchange, now: _by_hand(exchange, fault.do, now))
+        return
+    command = _command(world, fault, at)
+    if command is not None:
+        world.bus.publish([command])
+
+
+_BY_HAND: Final = frozenset({Do.HAND_CANCEL, Do.HAND_BUY})
+_COMMANDS: Final[dict[Do, type[Command]]] = {
+    Do.PAUSE: Pause,
+    Do.RESUME: Resume,
+    Do.HALT: Halt,
+    Do.FLATTEN: Flatten,
+    Do.RECONCILE: Reconcile,
+}
+
+
+def _command(world: World, fault: Fault, at: dt.datetime) -> Command | None:
+    name = f"command-{fault.minute}-{len(world.plan.hit)}"
+    if fault.do is Do.SELL:
+        held = sorted(position.symbol for position in world.exchange.book.positions() if position.symbol != FOREIGN)
+        return Sell(id=name, at=at, by="simulation", symbol=held[0]) if held else None
+    return _COMMANDS[fault.do](id=name, at=at, by="simulation")
+
+
+def _by_hand(exchange: Exchange, do: Do, now: dt.datetime) -> None:
+    """At the broker's own page. What is refused there is refused."""
+    stops = _stops(exchange)
+    match do:
+        case Do.HAND_CANCEL if stops:
+            exchange.cancel(stops[0].id, now)
+        case Do.HAND_BUY:
+            _order(exchange, Decimal(3), None, now)
+            _order(exchange, Decimal(1), Decimal("1.00"), now)
+        case _:
+            pass
+
+
+def _stops(exchange: Exchange) -> list[Order]:
+    orders = exchange.book.open_orders()
+    found = [order for order in orders if order.type is Type.STOP and order.status is Status.NEW]
+    return sorted(found, key=lambda order: order.number)
+
+
+def _order(exchange: Exchange, qty: Decimal, limit: Decimal | None, now: dt.datetime) -> None:
+    exchange.submit(
+        OrderRequest(
+            symbol=FOREIGN,
+            qty=qty,
+            side=Side.BUY,
+            type=Type.MARKET if limit is None else Type.LIMIT,
+            time_in_force=Tif.GTC,
+            limit_price=limit,
+        ),
+        now,
+    )

@@ -77,6 +77,8 @@ class Alerts:
     def _take(self, entry: Entry) -> None:
         if entry.stream:
             self._positions[entry.stream] = entry.entry_id
+        if entry.stale:
+            return
         if entry.message is None:  # no dead letter: this service reads those, and would answer itself for ever
             logger().warning("unreadable entry", stream=entry.stream, entry=entry.entry_id, reason=entry.fault)
         else:

@@ -78,6 +78,8 @@ def consequences(order: Order, view: LedgerView | None, prices: Mapping[str, Pri
                 f"{one.qty} {one.symbol} are sold at the market{_worth(one.qty, prices.get(one.symbol))}."
                 for one in held
             ]
+            if held and not _is_open(view):
+                said.append("The market is closed: stops stay, and the shares are sold when it opens.")
             said.append("Nothing is bought until somebody resumes." if held else "Nothing is held, so nothing is sold.")
     if view is None:
         said.append("The ledger cannot be read, so what is held and working is not known here.")
@@ -99,6 +101,13 @@ def _without_state(order: Order) -> str:
 def not_confirmed(order: Order, written: str, sent: str) -> Answer:
     """No answer of state in time. written: what became of the halt file; sent: of the message to state."""
     return Answer(False, f"{order} is NOT confirmed by state. {written} {sent}".strip())
+
+
+def _is_open(view: LedgerView | None) -> bool:
+    """Whether the session goes on, by the ledger's own time; taken for granted where it has none."""
+    if view is None or view.now is None or view.opens_at is None or view.closes_at is None:
+        return True
+    return view.opens_at <= view.now < view.closes_at
 
 
 def _cancelled(entries: Sequence[Working]) -> str:

@@ -22,11 +22,13 @@ from services.dashboard.rows import LedgerView
 from services.dashboard.store import Ledger, Unreadable
 from services.dashboard.tape import Point, Price, Tape
 from shared.contracts import streams
-from shared.contracts.journal import DeadLetter, JournalEntry
+from shared.contracts.commands import DONE
+from shared.contracts.journal import DeadLetter
 from shared.contracts.vocabulary import HaltLevel
 from shared.domain.bars import SpanBar
 from shared.runtime import health
 from shared.runtime.bus import Bus, BusDown, Life
+from shared.runtime.commands import give
 from shared.runtime.halt import HaltFile
 from shared.runtime.health import Progress, Service
 from shared.runtime.logs import logger
@@ -141,6 +143,7 @@ class BusWatch(threading.Thread):
                 self._stop_asked.wait(AGAIN_S)
 
     def _one_life(self, life: Life) -> None:
+        self._bus.epoch = life.epoch  # what was said in another life is left out
         with self._lock:
             self._tape = _later(self._tape, Tape())
         self._dead.clear()
@@ -222,16 +225,10 @@ class Desk:
 
     def _ask(self, bus: Bus, order: Order, wait_s: float, written: str) -> Answer:
         message = command(order, secrets.token_hex(6), dt.datetime.now(dt.UTC))
-        last = bus.last_ids(["journal"]).get("journal", "0")
-        bus.publish([message])
-        give_up = time.monotonic() + wait_s
-        while time.monotonic() < give_up:
-            for entry in bus.read({"journal": last}, 200):
-                last = entry.entry_id
-                said = entry.message
-                if isinstance(said, JournalEntry) and said.cause == message.id:
-                    return Answer(said.kind == "command_done", said.text)
-        return not_confirmed(order, written, "State has the order and has not answered.")
+        said = give(bus, message, wait_s)
+        if said is None:
+            return not_confirmed(order, written, "State did not answer; the order itself was taken back.")
+        return Answer(said.kind == DONE, said.text)
 
 
 def token_of(configured: SecretStr | None, data_folder: Path) -> SecretStr:

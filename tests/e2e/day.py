@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -146,8 +146,7 @@ def desk_of(played: Played, home: Path, *services: str) -> Iterator[Desk]:
         if "server" in services:
             processes["server"] = start_server(settings.data_folder)
             bus = Bus(connect_redis(embedded_url(settings.data_folder)), settings.bus, "state")
-            bus.publish(played.messages)
-            _settle(settings, bus)
+            _publish(settings, bus, played.messages)
         for name in ("state", "dashboard"):
             if name in services or name == "dashboard":
                 with open(home / f"{name}.log", "wb") as log:
@@ -169,14 +168,16 @@ def desk_of(played: Played, home: Path, *services: str) -> Iterator[Desk]:
             bus.client.close()
 
 
-def _settle(settings: Settings, bus: Bus) -> None:
-    """The ledger as it stands on this bus: the same life, everything read."""
+def _publish(settings: Settings, bus: Bus, messages: Sequence[Message]) -> None:
+    """Everything that was said, as in the ledger's life of the bus; state has read all of it."""
     store = Store.open(settings.ledger)
+    bus.epoch = int(store.note("bus_epoch"))
+    bus.publish(messages)
     with store.transaction():
         store.set_note("bus_run_id", bus.life().run_id)
         store.set_stream_positions(bus.last_ids(streams.names(("bars",), range(bus.partitions))))
-    bus.set_epoch(int(store.note("bus_epoch")))
     store.close()
+    bus.set_epoch(bus.epoch)
 
 
 def until(holds: Callable[[], bool], what: str) -> None:

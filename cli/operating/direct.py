@@ -41,6 +41,11 @@ NEW_YORK: Final = ZoneInfo("America/New_York")
 CLOCK: Final = Clock(monotonic=time.monotonic, wait=time.sleep, now=lambda: dt.datetime.now(dt.UTC))
 LOOK_EVERY_S: Final = 0.05
 TRIES: Final = 3
+"""Refusals of a sale or stop in a row, then it is given up."""
+READ_TRIES: Final = 2
+"""Each of them is three, by the broker's own repeats of a read."""
+PATIENCE_S: Final = 3.0
+"""With nothing to do but to wait for what the broker does, it is waited for so long."""
 READS: Final = 3
 """Requests of one look: open orders, those of the last days, positions."""
 
@@ -128,7 +133,8 @@ class Direct:
                 give_up += self._pace(len(steps) - place + READS)
                 self._do(step)
             settled = not steps and not any(one.waits for one in plans)
-            if settled or self._clock.monotonic() >= give_up:
+            idle_s = self._clock.monotonic() - self._last
+            if settled or self._clock.monotonic() >= give_up or (not steps and idle_s >= PATIENCE_S):
                 return self._done(look, clock, settled=settled)
             self._clock.wait(LOOK_EVERY_S)
 
@@ -218,7 +224,7 @@ class Direct:
     def _read(self, call: Callable[[], Answer], parse: Callable[[object], T], what: str) -> T:
         """What `parse` makes of a good reply; asked a few times. Raises Unreachable."""
         why = ""
-        for _ in range(TRIES):
+        for _ in range(READ_TRIES):
             answer = self._ask(call)
             why = _words(answer)
             if isinstance(answer, Replied) and answer.status in (401, 403):

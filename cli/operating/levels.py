@@ -83,7 +83,7 @@ def set_level(level: HaltLevel, as_json: bool) -> int:
     if told is not None:
         outcome = _by_state(settings, level, told)
     elif level is HaltLevel.PAUSE:
-        text = "pause is not confirmed: state does not answer"
+        text = "not confirmed: state does not answer"
         outcome = Outcome(level=level, file=not unwritten, by="", text=text)
     else:
         say(f"state does not answer; asking the broker directly to {level}")
@@ -180,7 +180,7 @@ def _by_broker(settings: Settings, level: HaltLevel, silent_s: float, say: Calla
             CLOCK.wait(rest_s)
             done = direct.work(level, DIRECT_S)
     except (Unreachable, LedgerRefused, Trouble) as fault:
-        text = f"{level} is not confirmed: {fault}"
+        text = f"not confirmed: {fault}"
         return Outcome(level=level, file=True, by="", text=text)
     return _told(level, done)
 

@@ -59,11 +59,14 @@ from shared.contracts.outgoing import Job, Latest, Outgoing, Reply
 from shared.contracts.streams import MESSAGE_TYPES
 from shared.contracts.vocabulary import HaltLevel, OrderKind, Side
 from shared.contracts.wire import encode_json
+from shared.runtime.crash import LEDGER_FULL, is_switched_on
 
 APPLICATION_ID: Final = 0x45563221
 LOCK_POLL_S: Final = 0.1
 CACHED_STATEMENTS: Final = 256
 ROWS_REMEMBERED: Final = 4096
+MOST_PAGES: Final = 4_294_967_294
+"""SQLite's own limit."""
 
 _OPEN_ACTION: Final = "status IN ('planned', 'claimed', 'sent', 'unresolved')"
 _OPEN_ORDER: Final = "status NOT IN ('filled', 'rejected', 'canceled', 'expired', 'replaced', 'denied', 'absent')"
@@ -204,6 +207,7 @@ class Store:
     def __init__(self, database: sqlite3.Connection, lock: int | None = None) -> None:
         self._db = database
         self._lock = lock
+        self._is_filled = False
         self.writer_epoch = 0
 
     # Opening and closing
@@ -286,6 +290,7 @@ class Store:
         Raises Fenced, LedgerFull or LedgerFault; the transaction is then rolled back.
         """
         with _faults():
+            self._fill_if_a_test_wants_it()
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 if int(self.note("writer_epoch") or 0) != self.writer_epoch:
@@ -296,6 +301,13 @@ class Store:
                 if self._db.in_transaction:  # SQLITE_FULL has rolled back already
                     self._db.execute("ROLLBACK")
                 raise
+
+    def _fill_if_a_test_wants_it(self) -> None:
+        wanted = is_switched_on(LEDGER_FULL)
+        if wanted is not self._is_filled:
+            self._is_filled = wanted
+            pages = self._db.execute("PRAGMA page_count").fetchone()[0] if wanted else MOST_PAGES
+            self._db.execute(f"PRAGMA max_page_count = {pages}")
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:

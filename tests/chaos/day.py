@@ -19,6 +19,7 @@ from tests.integration.whole_day import INSTALLATION, play_in_process
 SESSION: Final = dt.date(2024, 7, 3)
 SEED: Final = 76
 SYMBOLS: Final = 16
+MINUTES: Final = 210
 
 EAGER_RULES: Final[Mapping[str, str]] = {
     "EV2_BREAKOUT__MIN_RVOL": "0",

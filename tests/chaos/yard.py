@@ -72,6 +72,7 @@ class Yard:
         self._server: subprocess.Popen[bytes] | None = None
         self._may_run = True
         self._minute = 0
+        self.kills = 0
         self.starts: Counter[str] = Counter()
         self.client = redis.Redis.from_url(
             embedded_url(self.data), socket_timeout=LOOK_S, socket_connect_timeout=LOOK_S
@@ -125,9 +126,11 @@ class Yard:
     # What is done to them
 
     def kill(self, name: str) -> None:
-        """SIGKILL, whether it runs or is frozen."""
+        """SIGKILL, whether it runs or is frozen; another one is started at once."""
+        self.kills += 1
         self._children[name].kill()
         self._children[name].wait()
+        self._start(name)
 
     def freeze(self, name: str) -> None:
         self._children[name].send_signal(signal.SIGSTOP)
@@ -138,6 +141,7 @@ class Yard:
     def stop_server(self) -> None:
         """SIGKILL; it stays down until `start_server`."""
         assert self._server is not None
+        self.kills += 1
         self._may_run = False
         self._server.kill()
         self._server.wait()

@@ -2,7 +2,7 @@
 
     EV2_CRASH_AT    `point` or `point:n`: SIGKILL at that pass of the point, counted from 1
     EV2_SWITCHES    a folder: a file in it switches on the fault of its name, for as long as it is there; if
-                    `count-passes` is there at the start, every pass is noted in the file `passed`
+                    `count-passes` is there at the start, every pass is noted in the file `passed`, with `EV2_INSTANCE`
 
 For tests alone: neither variable is ever set in operation.
 """
@@ -18,10 +18,11 @@ from typing import Final
 _WANTED: Final = os.environ.get("EV2_CRASH_AT", "")
 _POINT, _, _PASS = _WANTED.partition(":")
 _SWITCHES: Final = Path(os.environ["EV2_SWITCHES"]) if os.environ.get("EV2_SWITCHES") else None
-_COUNTS: Final = _SWITCHES is not None and (_SWITCHES / "count-passes").exists()
+COUNT_PASSES: Final = "count-passes"
+PASSED: Final = "passed"
+_COUNTS: Final = _SWITCHES is not None and (_SWITCHES / COUNT_PASSES).exists()
 _passed: Counter[str] = Counter()
 
-COUNTED: Final = "passed"
 LEDGER_FULL: Final = "ledger-full"
 """The ledger may not grow."""
 
@@ -51,5 +52,5 @@ def is_switched_on(fault: str) -> bool:
 
 def _note(point: str) -> None:
     assert _SWITCHES is not None
-    with open(_SWITCHES / COUNTED, "a") as passed:  # one small write at the end of the file is never torn
-        passed.write(f"{point}\n")
+    with open(_SWITCHES / PASSED, "a") as passed:  # one small write at the end of the file is never torn
+        passed.write(f"{point} {os.environ.get('EV2_INSTANCE', '')}\n")

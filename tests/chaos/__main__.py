@@ -19,6 +19,7 @@ from typing import Final
 
 from tests.chaos.day import MINUTES, the_day, undisturbed_digest
 from tests.chaos.faults import CHANGES_THE_MARKET, FAULTS
+from tests.chaos.matrix import run_matrix, say
 from tests.chaos.run import Outcome, disturb, mix, plan
 from tests.chaos.yard import Stuck
 
@@ -29,10 +30,8 @@ WEIGHTS: Final = {name: 6 if name == "kill" else 1 for name in FAULTS}
 def main() -> int:
     asked = _asked()
     home = Path(asked.home or tempfile.mkdtemp(prefix="chaos-"))
-    print(f"in {home}; the undisturbed day has the digest {undisturbed_digest()[:12]}", flush=True)
+    say(f"in {home}; the undisturbed day has the digest {undisturbed_digest()[:12]}")
     if asked.matrix:
-        from tests.chaos.matrix import run_matrix
-
         return 0 if run_matrix(home, asked.only) else 1
     kills, seed, wrong = 0, asked.seed, 0
     done: Counter[str] = Counter()
@@ -44,15 +43,15 @@ def main() -> int:
                 home / f"day-{seed}", the_day(), plan(rng, faults, MINUTES), seed, signals=rng.choice((1, 2))
             )
         except Stuck as stuck:
-            print(f"seed {seed}: {faults}\n{stuck}", flush=True)
+            say(f"seed {seed}: {faults}\n{stuck}")
             return 1
         kills += outcome.kills
         done.update(outcome.done)
         is_right = _is_right(outcome)
         wrong += not is_right
-        print(_line(outcome, is_right), flush=True)
+        say(_line(outcome, is_right))
         seed += 1
-    print(f"{seed - asked.seed} days, {kills} kills, {dict(done)}: {wrong} wrong", flush=True)
+    say(f"{seed - asked.seed} days, {kills} kills, {dict(done)}: {wrong} wrong")
     return 1 if wrong else 0
 
 

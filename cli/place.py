@@ -50,11 +50,11 @@ def _place_file(settings: Settings) -> Path:
     return settings.data_folder / "broker.txt"
 
 
-def broker_of(settings: Settings) -> AlpacaBroker:
-    """The broker that the processes of this home speak to."""
+def broker_of(settings: Settings, place: Place) -> AlpacaBroker:
+    """The broker at `place`, with the keys for it."""
     from services.executor.alpaca_broker import AlpacaBroker
 
-    place, own = kept_place(settings), settings.broker
+    own = settings.broker
     dry_run = place.kind == "exchange" and own.kind != "exchange"
     demo = SecretStr(DEMO_KEY)
     key, secret = (demo, demo) if dry_run else (own.key, own.secret)
@@ -75,7 +75,7 @@ def require_account(settings: Settings) -> None:
         why = wrong_address(place.kind, place.url)  # it is started with the others, and asked by them
     else:
         why = gate.pass_through(
-            broker_of(settings).account, lambda seconds: None, lambda: gate.asked >= UNAUTHORIZED_TIMES
+            broker_of(settings, place).account, lambda seconds: None, lambda: gate.asked >= UNAUTHORIZED_TIMES
         )
     if not why and gate.seen:
         why = other_account(settings, gate.seen)

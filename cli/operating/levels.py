@@ -17,7 +17,7 @@ from cli.operating.direct import CLOCK, Direct, Done, Unreachable
 from cli.operating.ledger_books import LedgerBooks
 from cli.operating.standing import Standing, remaining
 from cli.options import settings_of_home
-from cli.place import broker_of, other_account
+from cli.place import broker_of, kept_place, other_account
 from cli.show import NEW_YORK, print_json
 from cli.trouble import DONE, NOT_CONFIRMED, NOT_WELL, Trouble
 from services.executor.budget import Budget
@@ -164,7 +164,7 @@ def _in_ledger(settings: Settings) -> tuple[tuple[Left, ...], dict[str, int]]:
 def _by_broker(settings: Settings, level: HaltLevel, silent_s: float, say: Callable[[str], None]) -> Outcome:
     started = CLOCK.monotonic()
     direct = Direct(
-        broker_of(settings),
+        broker_of(settings, kept_place(settings)),
         LedgerBooks(settings.ledger, settings.run.installation),
         Budget(settings.broker.request_limit, 0.0, started),
         CLOCK,

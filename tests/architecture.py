@@ -29,7 +29,7 @@ LIBRARY_LIVES_IN: Final[Mapping[str, tuple[str, ...]]] = {
     "exchange_calendars": ("shared/domain/calendar.py",),
     "apprise": ("services/alerts/sources.py",),
     "nicegui": ("services/dashboard/*",),
-    "fastapi": ("services/*/web.py",),
+    "fastapi": ("services/*/web.py", "services/*/__main__.py"),
     "starlette": ("services/*/web.py",),
     "uvicorn": ("services/*/web.py", "services/*/__main__.py"),
     "structlog": ("shared/runtime/logs.py",),

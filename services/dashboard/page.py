@@ -5,14 +5,12 @@ Each visitor has a copy of it. A timer compares versions and touches only what c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from fastapi import Request
 from nicegui import app, ui
 from nicegui.events import KeyEventArguments
-from starlette.datastructures import Headers
 
 from services.dashboard import fragments
 from services.dashboard.candidates import CandidatePanel
@@ -41,14 +39,14 @@ FAVICON: Final = (
 MODES: Final = {"exchange": ("DRY RUN", "mode-dry"), "paper": ("PAPER", "mode-paper"), "live": ("LIVE", "mode-live")}
 
 
-def serve(sources: Sources, dark_of: Callable[[Headers], Visitor | None]) -> None:
-    """Make the page at `/`. dark_of: the visitor who asks, by the headers."""
+def serve(sources: Sources, visitor_of: Callable[[Mapping[str, str]], Visitor | None]) -> None:
+    """Make the page at `/`. visitor_of: who asks, by the request's headers."""
     app.colors(primary="#2f6fed", pausing="#475569", halting="#b45309", flattening="#b91c1c", resuming="#15803d")
     app.add_static_file(local_file=STYLE, url_path="/page.css")
 
     @ui.page("/", title="execution", favicon=FAVICON)
-    def index(request: Request) -> None:
-        Page(sources, dark_of(request.headers)).build()
+    def index() -> None:
+        Page(sources, visitor_of(ui.context.client.request.headers)).build()
 
 
 class Page:

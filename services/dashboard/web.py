@@ -65,7 +65,7 @@ class Door:
         self._tries = Tries()
         self.cookie: Final = "__Host-ev2" if settings.https else "ev2"
 
-    def visitor(self, headers: Headers) -> Visitor | None:
+    def visitor(self, headers: Mapping[str, str]) -> Visitor | None:
         """Who asks, by the cookie."""
         return self._visitors.known(_cookie(headers, self.cookie), time.monotonic())
 
@@ -234,7 +234,7 @@ async def _token_in(request: Request) -> str:
     return found[0].strip()
 
 
-def _cookie(headers: Headers, name: str) -> str:
+def _cookie(headers: Mapping[str, str], name: str) -> str:
     try:
         morsel = SimpleCookie(headers.get("cookie", "")[:4_096]).get(name)
     except CookieError:

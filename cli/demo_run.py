@@ -127,6 +127,7 @@ def variables_of(play: Play, asked: Asked, settings: Settings) -> dict[str, str]
         "EV2_EXCHANGE__PORT": str(port),
         "EV2_EXCHANGE__KEY": DEMO_KEY,
         "EV2_EXCHANGE__SECRET": DEMO_KEY,
+        "EV2_PAGE__SERVE": "false",  # it is over before anybody has looked, and several may run at once
         "EV2_RUN__SALT": str(played.seed),
         "EV2_RUN__INSTALLATION": settings.run.installation or "demo",  # it goes into draws: the same play again
         "EV2_RUN__SIGNALS": str(asked.signals),

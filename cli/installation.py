@@ -49,6 +49,8 @@ def children_of(settings: Settings) -> tuple[ChildSpec, ...]:
         ),
         ChildSpec(name="executor-listener", module="services.executor", arguments=("--role", "listener")),
         *(conductor if is_conducted(settings) else ()),
+        *((ChildSpec(name="alerts-1", module="services.alerts", vital=False),) if settings.alerts.wanted else ()),
+        *((ChildSpec(name="dashboard-1", module="services.dashboard", vital=False),) if settings.page.serve else ()),
     )
     return tuple(structs.replace(spec, environment=_own(settings, number)) for number, spec in enumerate(specs))
 

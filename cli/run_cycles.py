@@ -44,6 +44,8 @@ class Cycle(Struct, frozen=True, kw_only=True):
 
 def run_cycles(*, dry_run: bool, once: bool, poll_s: float, as_json: bool) -> int:
     """Returns the exit code. Refuses before anything is started."""
+    if once:
+        settings_with({"EV2_PAGE__SERVE": "false"})  # it is over before anybody has looked
     settings = configured(traded(settings_of_home(), dry_run))
     stop = Stop().on_signals()
     told: set[str] = set()

@@ -169,10 +169,16 @@ class AlertSettings(Section):
     heartbeat: SecretStr | None = Field(None, description="address that is asked (GET) as long as the engine lives")
     heartbeat_every: Annotated[float, Field(ge=1)] = Field(60, description="seconds")
 
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody is to be told anything."""
+        return bool(self.info or self.warning or self.critical or self.heartbeat)
+
 
 class PageSettings(Section):
     """The page. Whoever has the token may halt and sell, so it is for this machine alone unless told otherwise."""
 
+    serve: bool = Field(True, description="`up` and `run` start the page, too")
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     token: SecretStr | None = Field(None, description="log-in; none: drawn once, in `data/page_token`")

@@ -42,13 +42,15 @@ class ChildGaveUp(Exception):
 class ChildSpec(Struct, frozen=True, kw_only=True):
     """name: unique, such as `signals-1`. module: run with `python -m`. arguments: after it.
 
-    environment: names and values of its own, on top of what all children get.
+    environment: names and values of its own, on top of what all children get. vital: trading needs it; one that is
+    not is started again for ever, and never ends the others.
     """
 
     name: str
     module: str
     arguments: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
+    vital: bool = True
 
 
 class _Child:
@@ -160,7 +162,7 @@ class Supervisor:
         if code == BAD_START:
             raise ChildGaveUp(f"{child.spec.name} cannot start: {self._last_line(child)}")
         recent = [end for end in child.ends if now - end < WITHIN_S]
-        if len(recent) >= GIVE_UP_AFTER:
+        if len(recent) >= GIVE_UP_AFTER and child.spec.vital:
             raise ChildGaveUp(
                 f"{child.spec.name} ended {len(recent)} times within {WITHIN_S:.0f} s "
                 f"(last code {code}): {self._last_line(child)}"

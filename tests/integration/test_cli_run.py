@@ -35,7 +35,8 @@ def home(tmp_path: Path) -> Path:
     )
     bars.write_parquet(tmp_path / "bars.parquet")
     feed = f'[feed]\nkind = "recorded"\nbars = "{tmp_path / "bars.parquet"}"\n'
-    (tmp_path / "execution.toml").write_text(f"{feed}[exchange]\nport = {free_port('127.0.0.1')}\n")
+    ports = "".join(f"[{section}]\nport = {free_port('127.0.0.1')}\n" for section in ("exchange", "page"))
+    (tmp_path / "execution.toml").write_text(feed + ports)
     return tmp_path
 
 
@@ -78,7 +79,7 @@ def test_up_runs_until_it_is_stopped_and_status_says_that_all_is_well(home: Path
         assert up.stdout is not None
         running = json.loads(up.stdout.readline())
         assert {name.partition("-")[0] for name in running["pids"]} == {
-            "server", "state", "market_data", "signals", "exchange", "executor", "conductor",
+            "server", "state", "market_data", "signals", "exchange", "executor", "conductor", "dashboard",
         }  # fmt: skip
         give_up = time.monotonic() + 60
         while True:

@@ -24,9 +24,9 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's deat
 
 
 @contextmanager
-def supervised(folder: Path, *what: str) -> Iterator[Supervisor]:
+def supervised(folder: Path, *what: str, vital: bool = True) -> Iterator[Supervisor]:
     """One started child."""
-    made = Supervisor([ChildSpec(name="child-1", module=ME, arguments=what)], ENVIRONMENT, folder)
+    made = Supervisor([ChildSpec(name="child-1", module=ME, arguments=what, vital=vital)], ENVIRONMENT, folder)
     made.start()
     try:
         yield made
@@ -73,6 +73,19 @@ def test_a_child_that_ends_five_times_in_a_minute_is_given_up(tmp_path: Path, mo
     with supervised(tmp_path, "ends", "3") as supervisor:
         reason = tend_until_given_up(supervisor)
         assert reason == "child-1 ended 5 times within 60 s (last code 3): the reason for 3"
+
+
+def test_a_child_that_is_not_vital_is_started_for_ever_and_ends_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LONGEST_PAUSE_S", 0.01)
+    with supervised(tmp_path, "ends", "3", vital=False) as supervisor:
+
+        def was_started_often() -> bool:
+            supervisor.tend()
+            return supervisor.restarts() > 2 * module.GIVE_UP_AFTER
+
+        wait_until(was_started_often, deadline_s=20)
 
 
 def test_the_pause_before_a_restart_doubles(tmp_path: Path) -> None:

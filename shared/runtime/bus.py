@@ -56,15 +56,21 @@ class Life(Struct, frozen=True):
 
 
 def connect_redis(url: str, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Redis:
-    """A client without silent retries. url: redis://, rediss:// or unix://. timeout_s: of one request."""
-    return redis.Redis.from_url(
-        url,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=min(timeout_s, 3.0),
-        retry=Retry(NoBackoff(), 0),
-        retry_on_timeout=False,
-        decode_responses=False,
-    )
+    """A client without silent retries. timeout_s: of one request.
+
+    url: redis://, rediss:// or unix://. Raises BusDown for one that no server can have.
+    """
+    try:
+        return redis.Redis.from_url(
+            url,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=min(timeout_s, 3.0),
+            retry=Retry(NoBackoff(), 0),
+            retry_on_timeout=False,
+            decode_responses=False,
+        )
+    except ValueError as fault:
+        raise BusDown(str(fault)) from fault
 
 
 class Bus:
@@ -144,6 +150,17 @@ class Bus:
                 pipe.xrevrange(self.key(name), count=1)
             found = pipe.execute()
         return {name: _text(rows[0][0]) for name, rows in zip(names, found, strict=True) if rows}
+
+    def extent(self, names: Sequence[str]) -> tuple[dict[str, str], Life]:
+        """`last_ids`, and the life of the bus right after: if it is the one before, nothing was lost until then.
+
+        Raises BusDown.
+        """
+        return self.last_ids(names), self.life()
+
+    def still_lives(self) -> bool:
+        """Whether the bus is in the life in which this process works. Raises BusDown."""
+        return self.epoch in (0, self.life().epoch)
 
     def withdraw(self, stream: str, entry_id: str) -> None:
         """Take one entry back: who has not read it yet never will. Raises BusDown."""
@@ -270,7 +287,7 @@ class _Faults:
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: object, fault: BaseException | None, trace: object) -> None:
-        if isinstance(fault, redis.ConnectionError | redis.TimeoutError | redis.BusyLoadingError):
+        if isinstance(fault, redis.ConnectionError | redis.TimeoutError | redis.InvalidResponse):
             raise BusDown(str(fault)) from fault
         if isinstance(fault, redis.ResponseError) and str(fault).startswith(("MISCONF", "OOM", "LOADING")):
             raise BusDown(str(fault)) from fault

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import socket
 import sqlite3
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -163,6 +164,29 @@ def test_a_file_that_is_no_ledger_is_one_line(command: str, home: Path, refused:
 
 def test_orders_never_go_to_a_broker_that_is_not_named(refused: Refused) -> None:
     assert refused("run --no-dry-run").startswith("run --no-dry-run needs broker.kind paper or live")
+
+
+@pytest.mark.parametrize("address", ["http://localhost", "redis://127.0.0.1:many"])
+@pytest.mark.parametrize("command", STARTERS)
+def test_an_address_that_no_server_can_have_is_one_line(
+    command: str, address: str, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EV2_REDIS_URL", address)
+    assert refused(command).endswith("look at bus.url or EV2_REDIS_URL")
+
+
+def test_a_server_that_speaks_another_protocol_is_one_line(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=_answer_as_web_server, args=(server,), daemon=True).start()
+        monkeypatch.setenv("EV2_REDIS_URL", f"redis://127.0.0.1:{server.getsockname()[1]}")
+        assert refused("up").endswith("look at bus.url or EV2_REDIS_URL")
+
+
+def _answer_as_web_server(server: socket.socket) -> None:
+    taken, _ = server.accept()
+    with taken:
+        taken.recv(4096)
+        taken.sendall(b"<html>400 Bad Request</html>\r\n")
 
 
 def test_the_server_alone_needs_something_to_serve(refused: Refused) -> None:

@@ -166,6 +166,10 @@ class OneReader:
         """Raises BusDown."""
         return self._bus.read_up_to(name, after, upto, self.epoch)
 
+    def still_lives(self) -> bool:
+        """Raises BusDown."""
+        return self._bus.life().epoch == self.epoch
+
     def has_tick(self, position: str) -> bool:
         """Whether a tick waits at which this process acts. Raises BusDown."""
         return self._bus.has_new("clock", position) and bool(self.read({"clock": position}))

@@ -156,12 +156,15 @@ class Conductor:
             time.sleep(min(left, 0.2))
 
     def _give(self, session: Session, step: Step) -> None:
+        upto, life = self._bus.extent(self._covered)
+        if life != self._life:  # an answer may have come of which the rest is lost
+            raise NewLife
         tick = Tick(
             id=step.tick_id,
             at=step.at,
             session=session.session,
             phase=step.phase,
-            upto=self._bus.last_ids(self._covered),
+            upto=upto,
             events=self._events,
         )
         crash_here("conductor.before_tick")

@@ -176,7 +176,10 @@ class FreePace:
 
 
 class ConductedPace:
-    """The clock leads: each tick is one batch, after everything that it covers."""
+    """The clock leads: each tick is one batch, after everything that it covers.
+
+    What is missing of that was trimmed (a process that reads old ticks again), or lost with the bus's life.
+    """
 
     def __init__(self, inlets: Sequence[Inlet] = (), block_ms: int = 100) -> None:
         self._inlets = inlets
@@ -220,7 +223,11 @@ class ConductedPace:
         last = max(named, key=place)
         if place(last) <= place(after):
             return []
-        return [entry for entry in bus.read_up_to(name, after, last) if not entry.stale]
+        found = bus.read_up_to(name, after, last)
+        if (not found or found[-1].entry_id != last) and not bus.still_lives():
+            # Deciding without what the tick covers would be final: on the new bus the tick is given again, whole.
+            raise BusDown(f"{last} of {name}, which a tick covers, is gone: the bus is a new one")
+        return [entry for entry in found if not entry.stale]
 
 
 def _upto(entry: Entry, name: str) -> str | None:

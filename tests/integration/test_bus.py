@@ -15,7 +15,7 @@ from shared.contracts.message import Message
 from shared.contracts.orders import ClaimReply, ClaimRequest
 from shared.contracts.outgoing import Latest, Outgoing, Reply
 from shared.contracts.wire import encode_json
-from shared.runtime.bus import Bus
+from shared.runtime.bus import Bus, BusDown
 from shared.runtime.claims import ask_all
 from shared.runtime.leases import Lease, Partitions
 from shared.runtime.loop import ConductedPace, FreePace, Plain, Reads, Stop, run
@@ -203,3 +203,22 @@ def test_a_new_life_begins_without_what_only_counted_in_the_last(bus: Bus) -> No
     bus.clear()
     assert bus.read({"bars:0": "0", "clock": "0"}, 0) == []
     assert [entry.entry_id for entry in bus.read({"alerts": "0"}, 0)] != []
+
+
+def test_a_tick_whose_bars_were_lost_with_the_life_of_the_bus_is_not_handled(bus: Bus) -> None:
+    bus.epoch = 1
+    bus.publish([bars(0)])
+    bus.publish([tick(0, bus.last_ids(["bars:0"]))])
+    bus.client.delete(bus.key("bars:0"), bus.key("epoch"))
+    with pytest.raises(BusDown, match="which a tick covers, is gone"):
+        next(ConductedPace().batches(bus, Reads(covered=("bars:0",)), {}))
+
+
+def test_a_tick_whose_bars_were_trimmed_long_ago_is_handled_without_them(bus: Bus) -> None:
+    bus.epoch = 1
+    bus.publish([bars(0)])
+    bus.publish([tick(0, bus.last_ids(["bars:0"]))])
+    bus.client.delete(bus.key("bars:0"))
+    [given] = next(ConductedPace().batches(bus, Reads(covered=("bars:0",)), {}))
+    assert given.message is not None
+    assert given.message.id == "tick-0"

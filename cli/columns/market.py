@@ -52,12 +52,13 @@ class Columns:
     """
 
     def __init__(self, bars: Path, daily: Path | None, played: list[Session], *, span: int, max_jump: float) -> None:
-        everything = collect(scan_minutes(bars, None, played[-1].closes_at), bars)
+        days = _days_of(played)
+        everything = collect(scan_minutes(bars, days[0].opens_at, played[-1].closes_at), bars)
         self.symbols = frozenset(everything["symbol"].unique().to_list())
         if None in self.symbols or not all(is_symbol(symbol) for symbol in self.symbols):
             raise Unfit("some bars have no usable symbol")
-        self._days = _days_of(everything, played)
-        self._minutes = _sorted(collect(daily_bars.in_session(everything.lazy(), self._days), bars))
+        names = everything.with_columns(pl.col("symbol").cast(pl.Enum(sorted(self.symbols))))  # numbers group faster
+        self._minutes = _sorted(collect(daily_bars.in_session(names.lazy(), days), bars))
         if not daily_bars.suspect_sessions(self._minutes, max_jump).is_empty():
             raise Unfit("some bars may fail a check")
         self._rows = self._minutes.select("minute", *PRICED)
@@ -124,40 +125,39 @@ class Columns:
         key = (session.session, symbol)
         if key not in self._profiles:
             first = calendar.previous(session.session, daily_bars.PROFILE_REACH).session
-            rows = [
-                self._minutes.slice(found.row, found.rows)
+            found = [
+                spans
                 for day in calendar.sessions(first, session.session - dt.timedelta(days=1))
-                if (found := self._spans.get((symbol, day.session))) is not None
-            ]
-            known = (
-                daily_bars.profiles(pl.concat(rows[-daily_bars.PROFILE_SESSIONS :]), session.minutes) if rows else {}
-            )
+                if (spans := self._spans.get((symbol, day.session))) is not None
+            ][-daily_bars.PROFILE_SESSIONS :]
+            # A symbol's sessions stand one behind the other.
+            rows = self._minutes.slice(found[0].row, sum(spans.rows for spans in found)) if found else None
+            known = daily_bars.profiles(rows, session.minutes) if rows is not None else {}
             self._profiles[key] = known.get(symbol, ((), 0))
         return self._profiles[key]
 
     def _refuse_jumps_over_night(self, played: list[Session], max_jump: float) -> None:
         """The first bar of a session is checked against the last daily close, which may come from another file."""
         for day in played:
-            for symbol in self.symbols:
+            for symbol in self._from_file:
                 found = self._spans.get((symbol, day.session))
                 close = last_close(History(tuple(self.daily(day, symbol)[-1:])))
-                if found is None or close is None or symbol not in self._from_file:
+                if found is None or close is None:
                     continue
                 low, high = self._minutes.slice(found.row, 1).select("low", "high").row(0)
                 if max(high - close, close - low) > max_jump * close:
                     raise Unfit(f"{symbol} jumps on {day.session}")
 
 
-def _days_of(minutes: pl.DataFrame, played: list[Session]) -> list[Session]:
-    """The exchange's sessions from the first bar on."""
-    first = minutes["start"].min()
-    assert isinstance(first, dt.datetime)
-    return calendar.sessions(first.astimezone(calendar.NEW_YORK).date(), played[-1].session)
+def _days_of(played: list[Session]) -> list[Session]:
+    """The exchange's sessions that matter: those that are played, and as many before as daily rules look back."""
+    first = calendar.previous(played[0].session, daily_bars.HISTORY_SESSIONS)
+    return calendar.sessions(first.session, played[-1].session)
 
 
 def _sorted(minutes: pl.DataFrame) -> pl.DataFrame:
     """By symbol and, within it, in the file's order: a bar out of order must still look out of order."""
-    return minutes.sort("symbol", maintain_order=True)
+    return minutes if minutes["symbol"].to_physical().is_sorted() else minutes.sort("symbol", maintain_order=True)
 
 
 def _daily(

@@ -107,8 +107,8 @@ class _Day:
     """One session on its way; minutes are numbered by their ends, from 1.
 
     others: candidates without an event. newest: symbol → its last minute with a bar. told: the last minute that
-    exchange and state know of. marks: partition → decisions that only mark, which state has not got yet. highest: the
-    closes at the highest equity since the last tick.
+    exchange and state know of. news: state may have said something. marks: partition → decisions that only mark, which
+    state has not got yet. highest: the closes at the highest equity since the last tick.
     """
 
     def __init__(self, tools: _Tools, day: Session, symbols: list[str], others: list[str]) -> None:
@@ -123,6 +123,7 @@ class _Day:
         self._highest: dict[str, float] | None = None
         self._newest: dict[str, int] = {}
         self._told = 0
+        self._news = True
 
     def play(self) -> None:
         self._open()
@@ -254,7 +255,8 @@ class _Day:
 
     def _decide(self, at: dt.datetime) -> bool:
         """Let signals judge all minutes up to `at`; whether it asks for anything. What marks only waits."""
-        self._hear()
+        if self._news:
+            self._hear()
         named = {f"bars:{part}": "" for part in self._parts}
         tick = Tick(
             id=f"tick-{at:%y%m%dT%H%M}-decide", at=at, session=self._day.session, phase=TickPhase.DECIDE, upto=named
@@ -272,7 +274,7 @@ class _Day:
 
     def _hear(self) -> None:
         """What state told since; of candidates that are not eventful signals must not know, it has no bars of them."""
-        tools = self._tools
+        tools, self._news = self._tools, False
         for entry in tools.engine.bus.read(tools.read):
             tools.read[entry.stream] = entry.entry_id
             message = entry.message
@@ -292,6 +294,7 @@ class _Day:
         self._highest = None
 
     def _give(self, name: str, at: dt.datetime, phase: TickPhase) -> None:
+        self._news = True
         self._tools.engine.give_to(name, self._day, Step(at, phase))
 
     def _look(self, at: dt.datetime) -> None:

@@ -14,6 +14,7 @@ from itertools import repeat
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cli.columns.market import Columns, Spans
 from services.signals.boh import Pair, Question, Window, is_fresh, refusal, trading_window
@@ -22,7 +23,7 @@ from services.signals.regime_global import MarketRegime, market_regime
 from services.signals.verdict import Case, Figures, judge
 from shared.contracts import ids
 from shared.contracts.rules import Rules
-from shared.contracts.vocabulary import GlobalRegime, Reason
+from shared.contracts.vocabulary import Reason
 from shared.contracts.wire import encode_json
 from shared.domain.bars import SpanBar
 from shared.domain.calendar import Session
@@ -168,7 +169,10 @@ class _Asked:
             close = _text(pair.before) if pair.before is not None else "null"
             fresh = "yes" if is_fresh(pair, pivot) else "no"
             return refused, f'{seen},"prev_close":{close},"fresh":"{fresh}"}}'
-        judgement = judge(self._case(spans, last, end, pair), self._rules)
+        case = self._case(spans, last, end, pair)
+        judgement = judge(case, self._rules)
+        if "rvol" in judgement.figures:
+            judgement = judge(self._with_volume(case), self._rules)
         self._used = self._used or judgement.spends
         return judgement.reason, _figures(judgement.figures)
 
@@ -187,10 +191,14 @@ class _Asked:
         stale = last is None or last.session != self._known.previous
         return (Reason.STALE_LEVELS if stale else None), told
 
-    def _may_be_bought(self) -> bool:
-        """Whether the rules get as far as asking for the usual volume, which takes a while to add up."""
-        market = self._known.market
-        return market is not None and market.state is GlobalRegime.NORMAL and not self._used
+    def _with_volume(self, case: Case) -> Case:
+        """Volumes take a while to add up, and few breakouts come so far that the rules ask for them."""
+        day = self._known.day
+        return replace(
+            case,
+            volume=self._columns.volume(self._symbol, day.session, case.at),
+            profile=self._columns.profile(day, self._symbol),
+        )
 
     def _start(self, place: int) -> int:
         return place * self._rules.breakout.minutes
@@ -211,8 +219,8 @@ class _Asked:
             used=self._used,
             market=known.market,
             held=False,
-            volume=self._columns.volume(self._symbol, known.day.session, end),
-            profile=self._columns.profile(known.day, self._symbol) if self._may_be_bought() else None,
+            volume=0.0,
+            profile=None,
         )
 
     def _pair(self, spans: Spans, last: int) -> Pair:

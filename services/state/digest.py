@@ -7,11 +7,11 @@ actions, the broker's own ids and passing words, numbers of rows, the journal, t
 from __future__ import annotations
 
 import hashlib
-import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 DIGESTED: Final[Mapping[str, tuple[str, ...]]] = {
@@ -104,7 +104,7 @@ DIGESTED: Final[Mapping[str, tuple[str, ...]]] = {
     ),
 }
 """Table and columns that count; rows in the order of the columns."""
-_TEXT: Final = json.JSONEncoder(separators=(",", ":")).encode
+_ENCODE: Final = msgspec.json.encode
 
 
 class Row(Struct, frozen=True):
@@ -116,18 +116,24 @@ class Row(Struct, frozen=True):
 
 def canonical_rows(ledger: sqlite3.Connection) -> Iterator[Row]:
     """Every row that counts, in an order of its own that no two equal ledgers differ in."""
-    for table, columns in DIGESTED.items():
-        names = ", ".join(columns)
-        for values in ledger.execute(f"SELECT {names} FROM {table} ORDER BY {names}"):  # noqa: S608 - names of ours
-            yield Row(table, _TEXT(values))
+    for table in DIGESTED:
+        for values in _values(ledger, table):
+            yield Row(table, _ENCODE(values).decode())
 
 
 def digest(ledger: sqlite3.Connection) -> str:
     """SHA-256 over the canonical rows, hexadecimal."""
     found = hashlib.sha256()
-    for row in canonical_rows(ledger):
-        found.update(f"{row.table} {row.values}\n".encode())
+    for table in DIGESTED:
+        start = f"{table} ".encode()
+        for values in _values(ledger, table):
+            found.update(b"%b%b\n" % (start, _ENCODE(values)))
     return found.hexdigest()
+
+
+def _values(ledger: sqlite3.Connection, table: str) -> Iterator[tuple[object, ...]]:
+    names = ", ".join(DIGESTED[table])
+    return ledger.execute(f"SELECT {names} FROM {table} ORDER BY {names}")  # noqa: S608 - names of ours
 
 
 def difference(one: sqlite3.Connection, other: sqlite3.Connection) -> tuple[Row | None, Row | None] | None:

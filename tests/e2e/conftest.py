@@ -56,7 +56,7 @@ def desk(played: Played, tmp_path_factory: pytest.TempPathFactory) -> Iterator[D
 
 
 class Visit:
-    """A browser context with one page, and everything that the browser complained of."""
+    """One page, and everything that the browser complained of."""
 
     def __init__(self, context: BrowserContext) -> None:
         self.context = context
@@ -77,29 +77,53 @@ class Visit:
 
     def open(self, desk: Desk) -> Page:
         """Logged in, with the page alive: it shows the account."""
-        self.log_in(desk)
+        self.page.goto(desk.url)
+        if self.page.url.endswith("/login"):
+            self.log_in(desk)
         self.page.wait_for_selector(".tile-value")
         return self.page
 
 
 class Visits:
-    def __init__(self, browser: Browser) -> None:
+    """Without options: a page of the browser that all tests share, logged in once. With some: a browser of its own."""
+
+    def __init__(self, browser: Browser, shared: BrowserContext) -> None:
         self._browser = browser
-        self._open: list[BrowserContext] = []
+        self._shared = shared
+        self._own: list[BrowserContext] = []
+        self._pages: list[Page] = []
 
     def __call__(self, **options: Any) -> Visit:
-        context = self._browser.new_context(**{"viewport": {"width": 1360, "height": 900}, **options})
-        context.set_default_timeout(DEADLINE_S * 1000)
-        self._open.append(context)
-        return Visit(context)
+        context = self._shared
+        if options:
+            context = _context(self._browser, **options)
+            self._own.append(context)
+        made = Visit(context)
+        self._pages.append(made.page)
+        return made
 
     def close(self) -> None:
-        for context in self._open:
+        for page in self._pages:
+            page.close()
+        for context in self._own:
             context.close()
 
 
+def _context(browser: Browser, **options: Any) -> BrowserContext:
+    context = browser.new_context(**{"viewport": {"width": 1360, "height": 900}, **options})
+    context.set_default_timeout(DEADLINE_S * 1000)
+    return context
+
+
+@pytest.fixture(scope="session")
+def shared(browser: Browser) -> Iterator[BrowserContext]:
+    context = _context(browser)
+    yield context
+    context.close()
+
+
 @pytest.fixture
-def visit(browser: Browser) -> Iterator[Visits]:
-    made = Visits(browser)
+def visit(browser: Browser, shared: BrowserContext) -> Iterator[Visits]:
+    made = Visits(browser, shared)
     yield made
     made.close()

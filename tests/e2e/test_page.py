@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from shared.contracts.commands import Pause, Resume
-from tests.e2e.conftest import Visit, Visits
+from tests.e2e.conftest import Visits
 from tests.e2e.day import HOSTILE, ROWS, TOKEN, UNTIL, Desk
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
@@ -34,7 +34,7 @@ def order(page: Page, name: str) -> None:
 
 
 def test_a_wrong_token_lets_nobody_in_and_the_right_one_does(desk: Desk, visit: Visits, pictures: Path) -> None:
-    visitor = visit()
+    visitor = visit(locale="en-US")
     page = visitor.log_in(desk, "not it")
     expect(page.get_by_role("alert")).to_have_text("That is not the token.")
     page.screenshot(path=pictures / "login.png")
@@ -283,8 +283,6 @@ def test_health_names_every_process(desk: Desk, visit: Visits, pictures: Path) -
 
 
 def test_two_visitors_do_not_share_what_they_look_at(desk: Desk, visit: Visits) -> None:
-    one: Visit = visit()
-    other: Visit = visit()
-    tab(one.open(desk), "Journal")
-    page = other.open(desk)
+    tab(visit().open(desk), "Journal")
+    page = visit().open(desk)
     expect(page.locator("section[aria-label=Positions]")).to_be_visible()

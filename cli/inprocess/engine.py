@@ -74,6 +74,13 @@ class _Member:
             self._covered[entry.stream] = entry.entry_id
         return self._step([*batch, Entry("", "", tick)])
 
+    def read_on(self, bus: MemoryBus) -> Sequence[Outgoing]:
+        """What no tick covered yet, as a process would read it with the next one."""
+        batch = bus.read(self._covered)
+        for entry in batch:
+            self._covered[entry.stream] = entry.entry_id
+        return self._step(batch)
+
     def take_free(self, bus: MemoryBus) -> Sequence[Outgoing]:
         """What came in between; also nothing, since a service may have something left to do."""
         batch = bus.read(self._free)
@@ -164,6 +171,8 @@ class Engine:
             self._give(session, step)
             if step.phase is TickPhase.ACT:
                 after_minute(step.at)
+        for name in ("market_data", "signals"):  # what state said at the close is news to them
+            self._publish(self._members[name].read_on(self.bus))
         self.bus.forget()
 
     def give_to(self, name: str, session: Session, step: Step) -> None:

@@ -189,6 +189,14 @@ def _answer_as_web_server(server: socket.socket) -> None:
         taken.sendall(b"<html>400 Bad Request</html>\r\n")
 
 
+@pytest.mark.parametrize("kind", ["paper", "live"])
+def test_no_broker_is_traded_at_on_prices_of_a_played_market(
+    kind: str, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EV2_BROKER__KIND", kind)
+    assert refused("up").startswith(f"broker.kind {kind} would trade at Alpaca on the prices of a synthetic market")
+
+
 def test_the_server_alone_needs_something_to_serve(refused: Refused) -> None:
     assert refused("server").endswith("run `execution demo` or `execution up` first")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 from pathlib import Path
 
@@ -10,7 +9,8 @@ import typer
 
 from cli import market
 from cli.columns.market import Unfit
-from cli.columns.play import columns_of, play
+from cli.columns.play import columns_of
+from cli.columns.play import play as play_on_columns
 from cli.inprocess.engine import Engine
 from cli.options import settings_of_home
 from cli.play import Play, Start, begin, start_of
@@ -23,6 +23,7 @@ from services.market_data.sources import build_source
 from services.state.__main__ import setup_of
 from services.state.sources import CandidateFiles
 from services.state.store import Store
+from shared.contracts.vocabulary import HaltLevel
 from shared.domain.calendar import Session
 from shared.runtime.halt import HaltFile
 from shared.runtime.loop import Stop
@@ -34,7 +35,7 @@ class Stopped(Exception):
     """Ctrl-C: a backtest does not go on later, it takes seconds."""
 
 
-def run(asked: Asked, as_json: bool) -> int:
+def run(asked: Asked, bar_by_bar: bool, as_json: bool) -> int:
     """Play what was asked for and print its outcome; returns the exit code. The home changes at the end alone."""
     settings = settings_of_home()
     play = play_of(asked, settings)
@@ -45,7 +46,7 @@ def run(asked: Asked, as_json: bool) -> int:
         start = start_of(settings.data_folder, play)
         began = time.monotonic()
         store = Store.in_memory()
-        play_all(settings, store, market.sessions_from(play.first, play.last), stop)
+        why = play_all(settings, store, market.sessions_from(play.first, play.last), stop, bar_by_bar=bar_by_bar)
         keep(settings, play, store, start)
         seconds = time.monotonic() - began
     except Stopped:
@@ -53,7 +54,7 @@ def run(asked: Asked, as_json: bool) -> int:
         return STOPPED
     finally:
         lock.release()
-    return show(settings, play, seconds, 0, as_json)
+    return show(settings, play, seconds, as_json, bar_by_bar=why)
 
 
 def variables_of(play: Play) -> dict[str, str]:
@@ -70,15 +71,13 @@ def variables_of(play: Play) -> dict[str, str]:
     }
 
 
-def play_all(
-    settings: Settings, store: Store, sessions: list[Session], stop: Stop, *, bar_by_bar: bool = False
-) -> None:
-    """Every session in turn, into `store`. Raises Stopped.
+def play_all(settings: Settings, store: Store, sessions: list[Session], stop: Stop, *, bar_by_bar: bool = False) -> str:
+    """Every session in turn, into `store`; returns why it was played bar by bar, empty: on columns. Raises Stopped.
 
-    bar_by_bar: on no columns, even where they would do.
+    bar_by_bar: asked for, even where columns would do.
     """
 
-    def heed(at: dt.datetime | None = None) -> None:
+    def heed() -> None:
         if stop.asked:
             raise Stopped
 
@@ -86,23 +85,31 @@ def play_all(
         store.set_note("installation", settings.run.installation)
     assert isinstance(settings.feed, RecordedFeed)
     setup = setup_of(settings)
-    engine = Engine(
-        settings,
-        setup,
-        build_source(settings.feed, settings.data, settings.regime.symbol),
-        store,
-        HaltFile(settings.halt_file),
-        CandidateFiles(settings.home, setup),
-    )
+    source = build_source(settings.feed, settings.data, settings.regime.symbol)
+    engine = Engine(settings, setup, source, store, NeverHalted(), CandidateFiles(settings.home, setup))
     try:
         if bar_by_bar:
             raise Unfit("asked for")
         columns = columns_of(settings, sessions)
-    except Unfit:
+    except Unfit as why:
         for session in sessions:
-            engine.play(session, heed)
-    else:
-        play(settings, store, engine, columns, sessions, heed)
+            engine.play(session, lambda at: heed())
+        return str(why)
+    play_on_columns(settings, store, engine, columns, sessions, heed)
+    return ""
+
+
+class NeverHalted(HaltFile):
+    """The halt level of a backtest: what was said to this home concerns the account that it trades."""
+
+    def __init__(self) -> None:
+        super().__init__(Path())
+
+    def read(self) -> HaltLevel | None:
+        return None
+
+    def write(self, level: HaltLevel) -> None:
+        raise AssertionError(f"nobody halts a backtest, and this one was told {level}")
 
 
 def keep(settings: Settings, play: Play, store: Store, start: Start) -> None:

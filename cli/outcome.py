@@ -52,7 +52,10 @@ class Trade(Struct, frozen=True, kw_only=True):
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
-    """realized, open, equity: dollars, open by the last closes. seconds: of the play alone. restarts: of processes."""
+    """realized, open, equity: dollars, open by the last closes. seconds: of the play alone. restarts: of processes.
+
+    bar_by_bar: why every bar went through the services; empty: quiet sessions were judged on columns.
+    """
 
     digest: str
     first: dt.date
@@ -65,12 +68,13 @@ class Outcome(Struct, frozen=True, kw_only=True):
     equity: Decimal
     trades: tuple[Trade, ...]
     seconds: float
-    restarts: int
     home: str
     ledger: str
+    restarts: int = 0
+    bar_by_bar: str = ""
 
 
-def outcome_of(settings: Settings, play: Play, seconds: float, restarts: int = 0) -> Outcome:
+def outcome_of(settings: Settings, play: Play, seconds: float) -> Outcome:
     """Read the ledger of a play that is over. Raises Trouble or LedgerRefused."""
     with reading(settings.ledger) as database:
         positions = rows(database, store.POSITIONS, "ORDER BY entered_at, position_id")
@@ -88,7 +92,6 @@ def outcome_of(settings: Settings, play: Play, seconds: float, restarts: int = 0
             equity=account.equity,
             trades=tuple(_trade(database, position) for position in positions),
             seconds=round(seconds, 3),
-            restarts=restarts,
             home=str(settings.home.resolve()),
             ledger=str(settings.ledger.resolve()),
         )
@@ -102,6 +105,7 @@ def counted(database: sqlite3.Connection) -> dict[str, int]:
 def in_words(outcome: Outcome) -> str:
     """The outcome for people."""
     count = outcome.counts
+    way = f", bar by bar ({outcome.bar_by_bar})" if outcome.bar_by_bar else ""
     return "\n".join(
         [
             f"{count['sessions']} sessions, {outcome.first} to {outcome.last}, seed {outcome.seed}",
@@ -109,7 +113,7 @@ def in_words(outcome: Outcome) -> str:
             f"trims {count['trims']}, stopped {count['stopped']}, exits {count['exits']}, nights {count['nights']}",
             *(_line(trade) for trade in outcome.trades),
             f"  P&L realized {dollars(outcome.realized)}, open {dollars(outcome.open)}; equity {outcome.equity:,.2f}",
-            f"Took {outcome.seconds:.1f} s. The ledger is {outcome.ledger}",
+            f"Took {outcome.seconds:.1f} s{way}. The ledger is {outcome.ledger}",
             f"digest {outcome.digest}",
         ]
     )

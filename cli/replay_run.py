@@ -71,7 +71,7 @@ def run(asked: Asked, signals: int, executors: int, as_json: bool) -> int:
     if not over:
         typer.echo("stopped; the same command goes on from here", err=True)
         return STOPPED
-    return show(settings, play, time.monotonic() - began, restarts, as_json)
+    return show(settings, play, time.monotonic() - began, as_json, restarts=restarts, bar_by_bar="over processes")
 
 
 def play_of(asked: Asked, settings: Settings) -> Play:
@@ -90,9 +90,11 @@ def start_of_replay(data: Path, play: Play) -> Start:
     return Start.AFRESH if start is Start.NEXT_DAY else start
 
 
-def show(settings: Settings, play: Play, seconds: float, restarts: int, as_json: bool) -> int:
-    """Print the outcome of a play that is over; returns the exit code."""
-    outcome = outcome_of(settings, play, seconds, restarts)
+def show(
+    settings: Settings, play: Play, seconds: float, as_json: bool, *, restarts: int = 0, bar_by_bar: str = ""
+) -> int:
+    """Print the outcome of a play that is over; returns the exit code. bar_by_bar: see `Outcome`."""
+    outcome = replace(outcome_of(settings, play, seconds), restarts=restarts, bar_by_bar=bar_by_bar)
     if as_json:
         print_json(outcome)
     else:

@@ -69,10 +69,15 @@ def backtest(
     to: Last = None,
     watchlist: Watchlist = None,
     seed: Seed = SEED,
+    bar_by_bar: Annotated[
+        bool, typer.Option("--bar-by-bar", help="Every bar through the services; slower, for the same digest.")
+    ] = False,
     home: Home = None,
     json: AsJson = False,
 ) -> None:
     """Play sessions in this process: the same services and the same ledger as `execution replay`, without a server.
+
+    A symbol's session in which nothing is confirmed or held is judged on columns, many times faster.
 
     Example: execution backtest --bars bars_1m.parquet --daily bars_1d.parquet --session 2015-06-15 --to 2015-06-26
     """
@@ -80,4 +85,4 @@ def backtest(
     from cli.replay_run import Asked
 
     asked = Asked(bars=bars, daily=daily, session=session, to=to, watchlist=watchlist, seed=seed)
-    raise typer.Exit(run(asked, json))
+    raise typer.Exit(run(asked, bar_by_bar, json))

@@ -27,6 +27,7 @@ from shared.contracts.message import Message
 from shared.contracts.orders import BrokerEvent, ListenerConnected, OrderReport
 from shared.contracts.outgoing import Outgoing
 from shared.contracts.vocabulary import Outcome
+from shared.domain.order_life import CHECKED
 from shared.runtime.bus import BusDown, Entry
 from shared.runtime.crash import crash_here
 from shared.runtime.logs import logger
@@ -40,8 +41,6 @@ POLL_OVER_S: Final = 60.0
 """A poll that has not come back by then does not any more."""
 ALERT_AFTER_S: Final = 10.0
 MOST_WAITING: Final = 10_000
-CHECKED: Final = "checked"
-"""Name of an event of our own making: an order that was read because the stream did not tell of it."""
 
 
 class Bus(Protocol):

@@ -37,6 +37,8 @@ DOUBT_S: Final = 2.0
 """Seconds for which executions may come after the order that shows them; then they are asked for."""
 DOUBT_ASKED: Final = 3
 IN_DOUBT: Final = "filled_doubts"
+_AT_WORK: Final = frozenset({"new", "partially_filled", "filled"})
+"""`accepted` is said of a replacement before it stands."""
 TURNED_UP: Final = "turned_up"
 """Note of an order that had been given up for absent: it is cancelled at once."""
 
@@ -124,6 +126,7 @@ def see(unit: Unit, seen: BrokerOrder, word: str, at: dt.datetime) -> Order | No
         )
         return order
     order = _step(unit, order, seen, word, at)
+    _end_replaced(unit, seen, at)
     _compare_filled(unit, order, seen)
     for leg in seen.legs:
         see_leg(unit, order, leg, at)
@@ -258,19 +261,33 @@ def _step(unit: Unit, order: Order, seen: BrokerOrder, word: str, at: dt.datetim
     unit.store.update_order(order)
     if order.status is not was:
         unit.touch(order.symbol)
-    if order.status in ENDED and was not in ENDED:
-        actions.end_of_order(unit, order)
-        intents.end_entry(unit, order)
-        unit.journal(
-            f"order_{order.status}",
-            f"{order.client_order_id} {order.status}, {order.filled_qty} of {order.qty} filled",
-            symbol=order.symbol,
-            order=order.client_order_id,
-            cause=order.client_order_id,
-            at=at,
-        )
-        order = unit.store.order(order.client_order_id) or order
-    return order
+    return _over(unit, order, at) if order.status in ENDED and was not in ENDED else order
+
+
+def _over(unit: Unit, order: Order, at: dt.datetime) -> Order:
+    """`order` has just ended; what was asked about it ends with it."""
+    actions.end_of_order(unit, order)
+    intents.end_entry(unit, order)
+    unit.journal(
+        f"order_{order.status}",
+        f"{order.client_order_id} {order.status}, {order.filled_qty} of {order.qty} filled",
+        symbol=order.symbol,
+        order=order.client_order_id,
+        cause=order.client_order_id,
+        at=at,
+    )
+    return unit.store.order(order.client_order_id) or order
+
+
+def _end_replaced(unit: Unit, seen: BrokerOrder, at: dt.datetime) -> None:
+    """An order that works in the place of another says that the other is replaced, should its own word be lost."""
+    old = unit.store.order_by_broker_id(seen.replaces) if seen.replaces and seen.status in _AT_WORK else None
+    if old is None or old.status in ENDED:
+        return
+    ended = replace(old, status=Status.REPLACED, broker_status="replaced", resting=False, ended_at=at)
+    unit.store.update_order(ended)
+    unit.touch(ended.symbol)
+    _over(unit, ended, at)
 
 
 def _moved(unit: Unit, order: Order, meaning: Word) -> Order | None:

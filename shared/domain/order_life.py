@@ -93,6 +93,10 @@ _THEIRS: Final[Mapping[tuple[Status, Event], Status]] = {
 ORDER_LIFE: Final[Mapping[tuple[Status, Event], Status]] = {**_OURS, **_THEIRS}
 
 
+CHECKED: Final = "checked"
+"""Ours, as the name of a trade update: the stream was silent, and the order was read by its id."""
+
+
 class Word(Struct, frozen=True):
     """What a word of the broker means.
 
@@ -127,6 +131,7 @@ BROKER_WORDS: Final[Mapping[str, Word]] = {
     # names of trade updates only
     "fill": Word(Event.FILL, False),
     "partial_fill": Word(Event.PARTIAL_FILL, True),
+    CHECKED: Word(None, None),
     "restated": Word(None, None),
     "order_replace_rejected": Word(None, None),
     "order_cancel_rejected": Word(None, None),

@@ -83,7 +83,8 @@ class Building:
         self.venue = Venue(Exchange(new_book(rules, "-", OPEN), rules), Market(), TickClock(OPEN), KeepsNothing())
         self.venue.listen(self._hear)
         demo = SecretStr(KEY)
-        self._server = Server(App(self.venue, Access(demo, demo), self.faults), "127.0.0.1", 0)
+        self._app = App(self.venue, Access(demo, demo), self.faults)
+        self._server = Server(self._app, "127.0.0.1", 0)
         self._server.start()
         url = f"http://127.0.0.1:{self._server.port}"
         self.broker = AlpacaBroker(demo, demo, url, connect_timeout_s=1, read_timeout_s=READ_TIMEOUT_S)
@@ -98,6 +99,7 @@ class Building:
         """A new account at the session's opening."""
         chosen = ExchangeRules.model_validate({"random_partials": 0.0, **rules})
         self.faults.clear()
+        self._app._answered.clear()  # a stale answer of another account would be no fault, but nonsense
         self.venue.exchange = Exchange(new_book(chosen, "salt", OPEN), chosen)
         self.venue.market = Market()
         self.venue.clock = TickClock(OPEN)
@@ -208,10 +210,10 @@ class Floor:
         self.events.clear()
 
     @property
-    def hits(self) -> int:
-        """How often something went by that a fault was waiting for."""
+    def hits(self) -> tuple[bool, ...]:
+        """For each fault, whether something went by that it was waiting for."""
         counts = (*self.building.faults._counts, *self.events._counts)
-        return sum(count.passed >= count.fault.nth for count in counts)
+        return tuple(count.passed >= count.fault.nth for count in counts)
 
     def open(self) -> None:
         self.bus.publish([opened()])

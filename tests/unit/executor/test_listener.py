@@ -11,13 +11,14 @@ import pytest
 from services.executor.broker import Replied
 from services.executor.broker_words import read_order
 from services.executor.heard import Ended, Heard, KeysRefused, Listening, Lost, Update
-from services.executor.listener import CHECKED, Listener
+from services.executor.listener import Listener
 from services.executor.overdue import Overdue, has_moved
 from shared.contracts.journal import Alert, DeadLetter
 from shared.contracts.message import Message
 from shared.contracts.orders import BrokerEvent, BrokerOrder, BrokerSnapshot, ListenerConnected, OrderReport
 from shared.contracts.outgoing import Outgoing
 from shared.contracts.vocabulary import Outcome
+from shared.domain.order_life import CHECKED
 from shared.runtime.bus import BusDown, Entry
 from tests.orders.desk import START, Time
 from tests.orders.loopback_broker import NOW, order

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from shared.contracts.commands import Reconcile
 from shared.contracts.journal import Alert, DeadLetter, JournalEntry
 from shared.contracts.message import Message
 from shared.contracts.orders import Action, BrokerEvent, BrokerOrder, OrderReport
 from shared.contracts.vocabulary import Outcome, Status
+from shared.domain.order_life import CHECKED
 from tests.unit.state.day import ENTRY, LEG, confirmed, of
 from tests.unit.state.world import MINUTE, OPEN, World, dump
 
@@ -176,3 +178,29 @@ def test_each_fill_stands_in_the_journal_with_its_order(world: World) -> None:
     say(world, *filled(world, (16, "100.10")))
     fills = [one for one in world.bus.said(JournalEntry) if isinstance(one, JournalEntry) and one.kind == "fill"]
     assert [(one.order, one.symbol, one.at) for one in fills] == [(ENTRY, "AAPL", AT + MINUTE)]
+
+
+def test_an_order_that_was_read_because_the_stream_was_silent_counts_by_its_status(world: World) -> None:
+    [bought, leg] = filled(world, (16, "100.10"))
+    say(world, bought)
+    assert world.store.order(LEG).resting is False  # type: ignore[union-attr]
+    say(world, replace(leg, id="read", event=CHECKED, seq=None))
+    assert world.store.order(LEG).resting is True  # type: ignore[union-attr]
+    assert [one.text for one in world.bus.said(Alert) if isinstance(one, Alert)] == []
+
+
+@pytest.mark.parametrize(("status", "over"), [("new", True), ("accepted", False), ("pending_new", False)])
+def test_a_replacement_that_works_says_that_the_old_order_is_over(world: World, status: str, over: bool) -> None:
+    """Its own update may be lost; one that is only taken says nothing, since the old one may fill first."""
+    say(world, *filled(world, (16, "100.10")))
+    old = world.broker.leg(ENTRY)
+    new = replace(
+        old, broker_id="new", client_order_id="e7f3-260109-AAPL-stop-1", status=status, replaces=old.broker_id
+    )
+    say(world, BrokerEvent(id="by-hand", at=AT + MINUTE, event=status, order=new))
+    world.bus.publish([Reconcile(id="again", at=AT, by="test")])
+    world.broker.orders["new"] = new
+    world.settle(8)
+    found = world.store.order(LEG)
+    assert found is not None
+    assert (found.status is Status.REPLACED, found.resting) == (over, not over)

@@ -6,6 +6,7 @@ The test is market data, signals and conductor. Machine time is virtual: only wh
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
@@ -56,6 +57,8 @@ KEY: Final = "demo"
 READ_TIMEOUT_S: Final = 0.15
 ROUND_S: Final = 0.05
 MOST_ROUNDS: Final = 4_000
+SECOND: Final = dt.timedelta(seconds=1)
+TURNS_A_SECOND: Final = 20
 COVERED: Final = streams.names(("daily", "bars", "intents"), range(PARTITIONS))
 FREE: Final = ("claims", "orders", "commands")
 RULES: Final = Rules(entry=EntryRules(delay_min=0, delay_max=0, max_slip=0.0, fill_for=60))
@@ -159,9 +162,22 @@ class _Line:
 
 
 class Floor:
-    """A session of 2026-01-09 in which one symbol trades. rules: of the exchange."""
+    """A session of 2026-01-09 in which one symbol trades. rules: of the exchange.
 
-    def __init__(self, building: Building, home: Path, symbols: Sequence[str] = ("AAPL",), **rules: Any) -> None:
+    conducted: the test gives whole minutes and the broker answers at once; else it gives seconds, as the wall clock.
+    trading: the engine's own rules.
+    """
+
+    def __init__(
+        self,
+        building: Building,
+        home: Path,
+        symbols: Sequence[str] = ("AAPL",),
+        *,
+        conducted: bool = True,
+        trading: Rules = RULES,
+        **rules: Any,
+    ) -> None:
         building.begin(**rules)
         self.building = building
         self.venue = building.venue
@@ -174,7 +190,7 @@ class Floor:
         with self.store.transaction():
             self.store.set_note("installation", "e7f3")
         self.halt = HaltFile(home / "halt")
-        setup = Setup(rules=RULES, partitions=PARTITIONS, grace_s=2.0, lease_s=1.0, conducted=True)
+        setup = Setup(rules=trading, partitions=PARTITIONS, grace_s=2.0, lease_s=1.0, conducted=conducted)
         self.state = State(self.store, setup, self.halt, self, lambda: self._now)
         self._positions = dict.fromkeys((*COVERED, *FREE), "0-0")
         self._answered: set[str] = set()
@@ -221,28 +237,57 @@ class Floor:
 
     def minute(self, prices: Mapping[str, float], *decided: Decided, volume: float = 1e6) -> None:
         """One minute, flat at these prices; then what signals decided on it."""
-        start, self.at = self.at, self.at + MINUTE
-        bars = [Bar(symbol, price, price, price, price, volume) for symbol, price in prices.items()]
-        midnight = OPEN.replace(hour=5, minute=0)
-        self.venue.market.take(SESSION, midnight, start, bars)
-        assert isinstance(self.venue.clock, TickClock)
-        self.venue.clock.move_to(self.at)
-        self.venue.do(lambda exchange, now: exchange.match(start, bars, self.at))
-        for partition in range(PARTITIONS):
-            rows = tuple(bar for bar in bars if ids.partition_of(bar.symbol, PARTITIONS) == partition)
-            name = ids.minute_id("bars", partition, self.at)
-            self.bus.publish([Bars(id=name, at=self.at, partition=partition, minute=start, rows=rows)])
+        self._pass(MINUTE)
+        self._trade(prices, volume)
         self.tick(TickPhase.FOLD)
         given = {one.partition for one in decided}
         self.bus.publish(decided)
         self.bus.publish([nothing_decided(part, self.at) for part in range(PARTITIONS) if part not in given])
         self.tick(TickPhase.ACT)
 
+    def until(
+        self, what: Callable[[], bool], prices: Mapping[str, float], *decided: Decided, within: int = 200
+    ) -> None:
+        """Seconds of the wall clock until `what` is so."""
+        self.bus.publish(decided)
+        for _ in range(within):
+            if what():
+                return
+            self.seconds(1, prices)
+        raise AssertionError(f"not within {within} s; open: {self.store.open_actions()}")
+
+    def seconds(self, count: int, prices: Mapping[str, float], *decided: Decided, volume: float = 1e6) -> None:
+        """So many seconds of the wall clock; what signals decided is there at the first. A minute trades at its end."""
+        self.bus.publish(decided)
+        for _ in range(count):
+            self._pass(SECOND)
+            if self.at.second == 0:
+                self._trade(prices, volume)
+            tick = Tick(id=f"second-{self.at:%H%M%S}", at=self.at, session=SESSION, phase=TickPhase.ACT)
+            self._take((*COVERED, *FREE), Entry("", "", tick))
+            for _ in range(TURNS_A_SECOND):
+                self.turn()
+
+    def _pass(self, span: dt.timedelta) -> None:
+        self.at += span
+        assert isinstance(self.venue.clock, TickClock)
+        self.venue.clock.move_to(self.at)
+        self.venue.do(lambda exchange, now: None)
+
+    def _trade(self, prices: Mapping[str, float], volume: float) -> None:
+        """The minute that ends now, flat at these prices: at the exchange, and on the bus."""
+        start = self.at - MINUTE
+        bars = [Bar(symbol, price, price, price, price, volume) for symbol, price in prices.items()]
+        self.venue.market.take(SESSION, OPEN.replace(hour=5, minute=0), start, bars)
+        self.venue.do(lambda exchange, now: exchange.match(start, bars, self.at))
+        for partition in range(PARTITIONS):
+            rows = tuple(bar for bar in bars if ids.partition_of(bar.symbol, PARTITIONS) == partition)
+            name = ids.minute_id("bars", partition, self.at)
+            self.bus.publish([Bars(id=name, at=self.at, partition=partition, minute=start, rows=rows)])
+
     def close(self) -> None:
         """The session's end: day orders expire."""
-        self.at = CLOSE
-        assert isinstance(self.venue.clock, TickClock)
-        self.venue.clock.move_to(CLOSE)
+        self._pass(CLOSE - self.at)
         self.venue.do(lambda exchange, now: exchange.expire(now))
         self.tick(TickPhase.SETTLE)
 

@@ -217,6 +217,20 @@ def test_a_request_that_goes_wrong(building: Building, tmp_path: Path, name: str
     agree(floor, asked)
 
 
+@pytest.mark.parametrize("fault", ["429 before", "504 after", "half a reply"])
+@pytest.mark.parametrize("name", [name for name, asked in ASKED.items() if asked.before is _bought])
+def test_a_request_that_goes_wrong_where_legs_keep_their_quantity(
+    building: Building, tmp_path: Path, name: str, fault: str
+) -> None:
+    asked, floor = ASKED[name], Floor(building, tmp_path, leg_qty_replaceable=False)
+    asked.before(floor)
+    floor.break_requests(*(replace(one, on=asked.request) for one in REQUESTS[fault]))
+    asked.act(floor)
+    settle(floor, asked)
+    assert all(floor.hits)
+    agree(floor, asked)
+
+
 @pytest.mark.parametrize("fault", EVENTS)
 @pytest.mark.parametrize("name", ASKED)
 def test_an_update_that_goes_wrong(building: Building, tmp_path: Path, name: str, fault: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,8 @@ from cli.screen import screen_for
 from cli.show import compact_json, print_json
 from cli.summary import summary
 from cli.trouble import DONE, NOT_WELL, STOPPED, Trouble
+from shared.contracts.journal import DeadLetter
+from shared.runtime.bus import Bus
 from shared.runtime.loop import Stop
 from shared.runtime.settings import DEMO_KEY, ExchangeSettings, RecordedFeed, Settings, SyntheticFeed
 
@@ -63,12 +66,14 @@ def run(asked: Asked, as_json: bool) -> int:
             with Installation(settings) as installation:
                 over = play_to_the_end(settings, installation, play.last, screen, stop)
                 restarts = installation.restarts()
+                with bus_of(settings) as bus:
+                    dead = put_aside(bus)
         finally:
             screen.close()
     if not over:
         typer.echo("stopped; the same command goes on from here", err=True)
         return STOPPED
-    report = report_of(settings, play, time.monotonic() - began, restarts)
+    report = report_of(settings, play, time.monotonic() - began, restarts, dead)
     if as_json:
         print_json(report)
     else:
@@ -168,11 +173,22 @@ def title_of(play: Play) -> str:
     return f"{days}, {len(play.market.watchlist)} candidates, {where}"
 
 
-def report_of(settings: Settings, play: Play, seconds: float, restarts: int) -> Report:
+def put_aside(bus: Bus) -> dict[str, int]:
+    """Reason to the number of bars and messages in `dead`, each counted once; most frequent first."""
+    letters = {
+        entry.message.id: entry.message.reason
+        for entry in bus.read_up_to("dead", "0", "+")
+        if isinstance(entry.message, DeadLetter)
+    }
+    return dict(Counter(letters.values()).most_common())
+
+
+def report_of(settings: Settings, play: Play, seconds: float, restarts: int, dead: dict[str, int]) -> Report:
     days = [picture(settings.ledger, day.session) for day in market.sessions_from(play.first, play.last)]
     sessions = tuple(summary(day) for day in days if day is not None)
     return Report(
         sessions=sessions,
+        dead=dead,
         seconds=round(seconds, 1),
         restarts=restarts,
         home=str(settings.home.resolve()),

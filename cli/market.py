@@ -40,7 +40,10 @@ def sessions_from(first: dt.date, last: dt.date) -> list[Session]:
 def first_session(feed: RecordedFeed | SyntheticFeed, now: dt.datetime) -> dt.date:
     """What is played where nobody says it: a file's first session; of the synthetic market the last one completed."""
     if isinstance(feed, SyntheticFeed):
-        return calendar.previous(now.astimezone(NEW_YORK).date()).session
+        today = now.astimezone(NEW_YORK).date()
+        if calendar.is_session(today) and now >= calendar.session(today).closes_at:
+            return today
+        return calendar.previous(today).session
     first, last = _span(feed.bars)
     found = calendar.sessions(first, last)
     if not found:

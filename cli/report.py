@@ -15,9 +15,13 @@ from shared.runtime.settings import Settings
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """seconds: from the first process to the last word. restarts: of processes. home, ledger: absolute paths."""
+    """seconds: from the first process to the last word. restarts: of processes. home, ledger: absolute paths.
+
+    dead: reason to the number of bars and messages that were put aside for it, and never traded on.
+    """
 
     sessions: tuple[Summary, ...]
+    dead: dict[str, int]
     seconds: float
     restarts: int
     home: str
@@ -52,6 +56,7 @@ def in_words(report: Report) -> str:
     """The summary for people."""
     lines = [line for day in report.sessions for line in _day(day)]
     restarts = f", {report.restarts} processes started again" if report.restarts else ""
+    lines += [f"  put aside {count:>4}  {reason}" for reason, count in report.dead.items()]
     lines += [f"Took {report.seconds:.1f} s{restarts}. The ledger is {report.ledger}", "", "Look further:"]
     return "\n".join([*lines, *(f"  {command}" for command in report.commands)])
 
@@ -65,7 +70,7 @@ def _day(day: Summary) -> list[str]:
     return [
         "",
         f"Session {day.session} is over: {day.candidates} candidates, {day.verdicts} verdicts, "
-        f"{day.confirmed} confirmed breakouts",
+        f"{day.confirmed} confirmed breakout{'' if day.confirmed == 1 else 's'}",
         _line("entries", len(day.entries), ", ".join(entries)),
         _line("refused", sum(day.refused.values()), _reasons(day.refused)),
         _line("no breakout", sum(day.waiting.values()), _reasons(day.waiting)),

@@ -191,6 +191,7 @@ class RunSettings(Section):
     speed: Annotated[float, Field(ge=0)] = Field(0, description="market seconds a second, conducted; 0: full speed")
     salt: str = Field("", description="goes into every draw; `--seed` of a replay")
     installation: Annotated[str, Field(pattern="^[a-z0-9]{0,6}$")] = Field("", description="empty: drawn once per home")
+    tape: Annotated[int, Field(ge=0)] = Field(60, description="sessions whose tape is kept; 0: none is recorded")
     signals: Annotated[int, Field(ge=1, le=64)] = 1
     executors: Annotated[int, Field(ge=1, le=64)] = Field(1, description="of each kind")
 
@@ -309,6 +310,8 @@ def _read(path: Path, *, wanted: bool) -> dict[str, Any]:
         if wanted:
             raise BadSettings(f"{path}: no such configuration file; write one or leave EV2_CONFIG away") from None
         return {}
+    except NotADirectoryError:
+        raise BadSettings(f"{path.parent}: is a file; the home must be a folder") from None
     except (OSError, UnicodeDecodeError) as fault:
         raise BadSettings(f"{path}: cannot be read ({fault})") from None
     except tomllib.TOMLDecodeError as fault:
@@ -333,7 +336,7 @@ def _one_line(fault: ValidationError, path: Path, table: Mapping[str, Any]) -> s
         near = difflib.get_close_matches(steps[-1], sorted(_known_keys(steps[:-1], table)), n=1, cutoff=0.0)
         hint = f"; did you mean {near[0]}?" if near else ""
         return f"{source}: unknown key {where}{hint}"
-    return f"{source}: {where}: {first['msg']}"
+    return f"{source}: {where}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def _stands_in(table: Mapping[str, Any], steps: list[str]) -> bool:

@@ -4,21 +4,46 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
-from cli.simulation.faults import Do, Fault
+from cli.simulation.bus import SimulatedBus
+from cli.simulation.faults import Do, Fault, Plan
 from cli.simulation.market import FOREIGN
+from services.exchange.book import Book
 from services.exchange.exchange import Exchange
 from services.exchange.orders import Order
 from services.exchange.requests import OrderRequest
+from services.exchange.venue import Venue
 from services.exchange.words import Side, Status, Tif, Type
 from shared.contracts.commands import Command, Flatten, Halt, Pause, Reconcile, Resume, Sell
 
-if TYPE_CHECKING:
-    from cli.simulation.world import World
+
+class Desk(Protocol):
+    """The broker's side, and its book; the venue is None while the exchange does not run."""
+
+    @property
+    def venue(self) -> Venue | None: ...
+
+    @property
+    def book(self) -> Book: ...
 
 
-def obey(world: World, fault: Fault | None, at: dt.datetime) -> None:
+class Place(Protocol):
+    """What people reach of a simulated world."""
+
+    @property
+    def exchange(self) -> Desk: ...
+
+    @property
+    def bus(self) -> SimulatedBus: ...
+
+    @property
+    def plan(self) -> Plan: ...
+
+    def note(self, text: str) -> None: ...
+
+
+def obey(world: Place, fault: Fault | None, at: dt.datetime) -> None:
     """Do what `fault` says, if it says something. at: trading time."""
     if fault is None:
         return
@@ -42,7 +67,7 @@ _COMMANDS: Final[dict[Do, type[Command]]] = {
 }
 
 
-def _command(world: World, fault: Fault, at: dt.datetime) -> Command | None:
+def _command(world: Place, fault: Fault, at: dt.datetime) -> Command | None:
     name = f"command-{fault.minute}-{len(world.plan.hit)}"
     if fault.do is Do.SELL:
         held = sorted(position.symbol for position in world.exchange.book.positions() if position.symbol != FOREIGN)

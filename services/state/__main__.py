@@ -12,13 +12,13 @@ from msgspec import structs
 
 from services.state.service import BusLife, State
 from services.state.setup import Setup
-from services.state.sources import CandidateFiles
+from services.state.sources import CandidateFiles, TapeFolder
 from services.state.store import Fenced, LedgerRefused, Store
+from services.state.tape import HeardHalt, Recorder, Taped
 from shared.contracts import streams
 from shared.contracts.clock import Tick, TickPhase
 from shared.contracts.message import Message
 from shared.runtime import settings as configuration
-from shared.runtime.halt import HaltFile
 from shared.runtime.logs import configure_logs, logger
 from shared.runtime.loop import ConductedPace, FreePace, Pace, Reads, Stop, run
 from shared.runtime.process import connect, refuse, start
@@ -43,7 +43,7 @@ def main() -> None:
     partitions = range(bus.partitions)
     reads = Reads(covered=streams.names(COVERED, partitions), free=streams.names(FREE, partitions))
     try:
-        run(parts.build, bus, parts.pace(), lambda: reads, stop=stop, keeper=BusLife(store))
+        run(parts.build, bus, parts.pace(), lambda: reads, stop=stop, keeper=parts.keeper())
     except Fenced as fault:
         logger().error("another writer took over; ending", reason=str(fault))
         raise SystemExit(FENCED) from None
@@ -83,12 +83,20 @@ class Parts:
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
         self._setup = with_salt(setup_of(settings), store)
-        self._halt = HaltFile(settings.halt_file)
-        self._files = CandidateFiles(settings.home, self._setup)
+        tapes = TapeFolder(settings.data_folder / "tape", settings.run.tape)
+        self._recorder = Recorder(store, self._setup, tapes, time.monotonic)
+        self._halt = HeardHalt(settings.halt_file, self._recorder.hear_halt)
+        self._files = CandidateFiles(settings.home, self._setup, self._recorder.hear_lists)
 
-    def build(self) -> State:
+    def build(self) -> Taped:
         """The service, with an empty memory."""
-        return State(self._store, self._setup, self._halt, self._files, time.monotonic)
+        recorder = self._recorder
+        recorder.built()
+        state = State(self._store, self._setup, self._halt, self._files, recorder.seconds, keep=recorder.keep)
+        return Taped(state, recorder)
+
+    def keeper(self) -> BusLife:
+        return BusLife(self._store, self._recorder.keep_reborn)
 
     def pace(self) -> Pace:
         if self._setup.conducted:

@@ -45,8 +45,8 @@ FULL_AGAIN_S: Final = 0.5
 class State:
     """Steps of the ledger.
 
-    lists: of candidates. monotonic: seconds, for machine time-outs alone.
-    point: told where in a step the process is; a test may die there.
+    lists: of candidates. monotonic: seconds, for machine time-outs alone. keep: told of each batch, with nothing in it
+    too, when its effects are in the transaction. point: told where in a step the process is; a test may die there.
     """
 
     def __init__(
@@ -57,8 +57,10 @@ class State:
         lists: Lists,
         monotonic: Callable[[], float],
         point: Callable[[str], None] = crash_here,
+        keep: Callable[[Sequence[Entry]], None] = lambda batch: None,
     ) -> None:
         self._store = store
+        self._keep = keep
         self._point = point
         self._setup = setup
         self._halt = halt
@@ -137,6 +139,7 @@ class State:
             self._views.tell(unit)
             unit.seal()
             self._store.put_outbox(unit.out)
+            self._keep(batch)
             self._point("state.in_transaction")
         self._since.next_round()
         self._handed = self._store.outbox_end()
@@ -262,10 +265,14 @@ class Guarded:
 
 
 class BusLife:
-    """What the ledger knows of the bus: which life of it is in use. On a new one everything is told again."""
+    """What the ledger knows of the bus: which life of it is in use. On a new one everything is told again.
 
-    def __init__(self, store: Store) -> None:
+    keep: told of a new life when its effects are in the transaction.
+    """
+
+    def __init__(self, store: Store, keep: Callable[[str], None] = lambda run_id: None) -> None:
         self._store = store
+        self._keep = keep
         self.run_id = store.note("bus_run_id")
         self.epoch = int(store.note("bus_epoch") or 0)
 
@@ -283,5 +290,6 @@ class BusLife:
                 if not action.grants:
                     actions.again(unit, action, action.reason)
             unit.seal()
+            self._keep(run_id)
         self.run_id, self.epoch = run_id, epoch
         return [*(item for _, item in self._store.outbox()), *unit.out]

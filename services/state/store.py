@@ -34,6 +34,7 @@ from uuid import uuid4
 import msgspec
 from msgspec import Struct
 
+from services.state.digest import digest
 from services.state.model import (
     Account,
     Candidate,
@@ -65,6 +66,9 @@ APPLICATION_ID: Final = 0x45563221
 LOCK_POLL_S: Final = 0.1
 CACHED_STATEMENTS: Final = 256
 ROWS_REMEMBERED: Final = 4096
+WAL_BYTES: Final = slice(18, 20)
+IS_PLAIN: Final = b"\1\1"
+"""Versions of the file format in SQLite's header: 2 says that there is a log beside the file."""
 MOST_PAGES: Final = 4_294_967_294
 """SQLite's own limit."""
 
@@ -245,6 +249,40 @@ class Store:
             _migrate(store._db)
         store._take_over()
         return store
+
+    @classmethod
+    def loaded(cls, image: bytes) -> Self:
+        """A ledger without a file that begins as `image` has it, with the next writer. Raises LedgerDamaged."""
+        database = sqlite3.connect(":memory:", isolation_level=None, cached_statements=CACHED_STATEMENTS)
+        store = cls(database)
+        try:
+            database.deserialize(image)
+            _configured(database)
+            with store._plain_transaction():
+                _migrate(database)
+            store._take_over()
+        except sqlite3.Error as fault:
+            raise LedgerDamaged(f"the image of a ledger cannot be read ({fault})") from fault
+        return store
+
+    def image(self) -> bytes:
+        """The whole ledger, for `loaded`."""
+        copy = sqlite3.connect(":memory:")
+        try:
+            self._db.backup(copy)
+            image = bytearray(copy.serialize())
+        finally:
+            copy.close()
+        image[WAL_BYTES] = IS_PLAIN  # a database in memory has no log to be written to, and is refused with one
+        return bytes(image)
+
+    def digest(self) -> str:
+        """What must be the same after the same day (digest.py)."""
+        return digest(self._db)
+
+    def changes(self) -> int:
+        """Rows changed since the ledger was opened, those that were rolled back included."""
+        return self._db.total_changes
 
     def close(self) -> None:
         """Give the ledger up to the next writer."""

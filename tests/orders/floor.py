@@ -41,6 +41,7 @@ from services.state.store import Store
 from services.state.unit import Unit
 from shared.contracts import ids, streams
 from shared.contracts.clock import Answer, Tick, TickPhase
+from shared.contracts.commands import Reconcile
 from shared.contracts.decisions import Decided
 from shared.contracts.exchange_rules import ExchangeRules
 from shared.contracts.journal import Alert
@@ -184,7 +185,9 @@ class Floor:
         self.at = OPEN
         self.events = Faults()
         self.symbols = symbols
+        self.patience = MOST_ROUNDS
         self._now = 1000.0
+        self._said = 0
         self.bus = _Bus(PARTITIONS, self._answer_claims)
         self.store = Store.in_memory()
         with self.store.transaction():
@@ -296,11 +299,18 @@ class Floor:
         name = f"tick-{self.at:%y%m%dT%H%M}-{phase}"
         tick = Tick(id=name, at=self.at, session=SESSION, phase=phase, events=self._updates)
         self._take(COVERED, Entry("", "", tick))
-        for _ in range(MOST_ROUNDS):
+        for _ in range(self.patience):
             if name in self._answered:
                 return
             self.turn()
         raise AssertionError(f"{name} was not answered; open: {self.store.open_actions()}")
+
+    def reconcile(self) -> None:
+        """Ledger and broker are compared, and again where the first look is not enough."""
+        self._said += 1
+        self.bus.publish([Reconcile(id=f"reconcile-{self._said}", at=self.at, by="test")])
+        for _ in range(10):
+            self.turn()
 
     def turn(self) -> None:
         """One round of everybody; machine time goes on by 50 ms."""

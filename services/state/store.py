@@ -890,7 +890,7 @@ def _refuse_newer(database: sqlite3.Connection, path: Path) -> None:
 
 
 def _damaged(path: Path, why: str) -> str:
-    return f"{path}: damaged ledger ({why}); restore a backup with `execution restore`, or move the file away"
+    return f"{path}: damaged ledger ({why}); restore a backup, or move the file away"
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -43,6 +43,7 @@ SETTLED: Final[Sequence[Check]] = (
     explained.every_candidate_has_a_verdict,
     explained.every_intent_ends_with_a_reason,
     explained.journal_is_whole,
+    explained.no_alarm_is_ours,
     explained.nothing_is_under_way,
 )
 """Where nothing is under way: after a tick is settled, at the day's end, over night."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from typing import Final
 
 from cli.auditor.books import OVER
@@ -12,41 +12,41 @@ from cli.auditor.views import BrokerView, Finding, LedgerView, OrderRow, Terms
 
 CAUSE: Final = re.compile(r"(?:bars-\d+-|tick-)(\d{6}T\d{4})(?:-\w+)*\Z|decide-\d+-(\d{6}T\d{4})\Z")
 """What may stand behind a decision: the message that completed a minute, or the tick of one without bars."""
+OUR_FAULT: Final = re.compile(
+    r"could not be planned|could not be judged|did not settle it|sold more .* than was held"
+    r"|of which the ledger holds none|is at the broker as|exists at the broker with other terms"
+)
 LEFT_OPEN: Final = frozenset({"planned", "claimed", "unresolved"})
 OPEN_ACTIONS: Final = frozenset({"planned", "claimed", "sent", "unresolved"})
 
 
 def orders_lead_to_a_bar(broker: BrokerView, ledger: LedgerView, terms: Terms) -> Iterator[Finding]:
     """A10: order, its intent or its position, the entry's intent, the minute that confirmed it."""
+    causes = {row.position_id: row.cause for row in ledger.positions}
+    causes |= {row.client_order_id: row.cause for row in ledger.orders if row.client_order_id not in causes}
+    intents = {row.id: row.cause for row in ledger.entries} | {row.id: row.cause for row in ledger.exits}
+    causes |= intents
+    commands = {row.cause for row in ledger.journal if row.kind.startswith("command_")} | {"reconciliation"}
     for row in ledger.orders:
-        if why := _unexplained(row, ledger, terms):
+        if row.intent and row.intent not in intents:
+            yield Finding("A10", row.client_order_id, f"its intent {row.intent} is not in the ledger")
+        elif why := _unexplained(row, causes, commands, terms):
             yield Finding("A10", row.client_order_id, why)
     for intent in ledger.entries:
         if why := _no_bar(intent.cause, terms):
             yield Finding("A10", intent.id, why)
 
 
-def _unexplained(row: OrderRow, ledger: LedgerView, terms: Terms) -> str:
-    """Follows causes until a minute of the market is met; empty: it is."""
-    orders = {one.client_order_id: one for one in ledger.orders}
-    intents = {one.id: one.cause for one in ledger.entries} | {one.id: one.cause for one in ledger.exits}
-    positions = {one.position_id: one.cause for one in ledger.positions}
-    commands = {one.cause for one in ledger.journal if one.kind.startswith("command_")}
+def _unexplained(row: OrderRow, causes: Mapping[str, str], commands: Set[str], terms: Terms) -> str:
+    """Follows causes until a minute of the market, or a person, is met; empty: it is."""
     cause, steps = row.cause, [row.client_order_id]
-    if row.intent and row.intent not in intents:
-        return f"its intent {row.intent} is not in the ledger"
     while cause not in steps:
-        if not _no_bar(cause, terms) or cause in commands or cause == "reconciliation":
+        if cause in commands or not _no_bar(cause, terms):
             return ""
         steps.append(cause)
-        if cause in orders:
-            cause = orders[cause].cause
-        elif cause in intents:
-            cause = intents[cause]
-        elif cause in positions:
-            cause = positions[cause]
-        else:
+        if cause not in causes:
             return f"no bar stands behind it: {' <- '.join(steps)}"
+        cause = causes[cause]
     return f"its causes go round: {' <- '.join(steps)}"
 
 
@@ -103,6 +103,13 @@ def journal_is_whole(broker: BrokerView, ledger: LedgerView, terms: Terms) -> It
         yield Finding("A10", "journal", f"{lines} fills are told, {len(ledger.fills)} are booked")
     impossible = [row for row in ledger.journal if row.kind == "impossible_step"]
     yield from (Finding("A8", row.order_id, f"impossible step: {row.text}") for row in impossible)
+
+
+def no_alarm_is_ours(broker: BrokerView, ledger: LedgerView, terms: Terms) -> Iterator[Finding]:
+    """A12: state never said that it could not do its work. What the broker does gives other alerts."""
+    for row in ledger.journal:
+        if row.kind == "alert_critical" and (words := OUR_FAULT.search(row.text)):
+            yield Finding("A12", row.symbol or words[0], row.text[:200])
 
 
 def nothing_is_under_way(broker: BrokerView, ledger: LedgerView, terms: Terms) -> Iterator[Finding]:

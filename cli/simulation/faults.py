@@ -99,6 +99,7 @@ CATALOGUE: Final[Mapping[str, tuple[Do, ...]]] = {
 """Point -> what may happen there."""
 
 BY_PEOPLE: Final = ("operator", "hand")
+MACHINES: Final = tuple(point for point in sorted(CATALOGUE) if point not in BY_PEOPLE)
 CHANGES_THE_ANSWER: Final = frozenset({Do.REFUSE, *CATALOGUE["operator"], *CATALOGUE["hand"]} - {Do.RECONCILE})
 """After these the day may go another way: only its own second run must be equal to it."""
 REPEATED: Final = frozenset({*BROKER_BEFORE, *BROKER_AFTER, Do.NOT_FOUND, Do.STALE, Do.DISK_FULL})
@@ -133,7 +134,7 @@ def draw_faults(draws: random.Random, minutes: int) -> tuple[Fault, ...]:
     """
     count = draws.choice((1, 2, 4, 8, 16, 32))
     with_people = draws.random() < 0.25
-    points = [point for point in sorted(CATALOGUE) if with_people or point not in BY_PEOPLE]
+    points = sorted(CATALOGUE) if with_people else list(MACHINES)
     favoured = draws.sample(points, draws.choice((2, 4, len(points))))
     return storm(draws, minutes, count, favoured, same_answer=not with_people)
 

@@ -59,7 +59,7 @@ class Levels(Struct, frozen=True):
 
 
 class Character(Struct, frozen=True):
-    """One seed's market. thin: share of minutes with next to no volume. missing: of minutes without a bar."""
+    """One seed's market. thin: share of time in which next to nothing trades. missing: of minutes without a bar."""
 
     thin: float
     missing: float
@@ -76,7 +76,7 @@ class SimulatedMarket:
         self._symbols = tuple(symbols)
         draws = self._draws("market")
         self._character = Character(
-            thin=draws.choice((0.0, 0.1, 0.35)),
+            thin=draws.choice((0.0, 0.1, 0.4, 0.7)),
             missing=draws.choice((0.0, 0.02, 0.1)),
             halts=draws.random() < 0.25,
             revisions=draws.random() < 0.3,
@@ -119,7 +119,7 @@ class SimulatedMarket:
 
     def histories(self, session: Session, symbols: Collection[str]) -> Mapping[str, History]:
         """Forty sessions that end at the close from which the session starts."""
-        cumulative = tuple(USUAL_VOLUME * (minute + 1) for minute in range(session.minutes))
+        cumulative = tuple(USUAL_VOLUME * 0.2 * (minute + 1) for minute in range(session.minutes))
         return {
             symbol: History(tuple(self._daily(session, symbol)), cumulative, 20)
             for symbol in sorted(self.universe() & set(symbols))
@@ -177,10 +177,12 @@ class SimulatedMarket:
         way = [(-1, levels.price(0.4)), *way, (session.minutes + 60, levels.price(draws.uniform(-1.0, 3.0)))]
         bars: list[Bar] = []
         last = levels.price(0.4)
+        thin, until = False, 0
         for minute in range(session.minutes):
             close = _on_the_way(way, minute) * (1 + draws.gauss(0, 0.0005))
-            thin = draws.random() < self._character.thin
-            volume = draws.uniform(20, 300) if thin else USUAL_VOLUME * draws.uniform(0.5, 3)
+            if minute >= until:  # it comes in spells, so that an order may stay half filled
+                thin, until = draws.random() < self._character.thin, minute + draws.randrange(1, 8)
+            volume = draws.uniform(0, 150) if thin else USUAL_VOLUME * draws.uniform(0.5, 3)
             bars.append(_bar(symbol, last, close, draws.uniform(0.5, 2), volume, draws))
             last = bars[-1].close
         return bars

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import logging
 import random
 from collections.abc import Sequence
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +18,7 @@ from cli.auditor.ledger_side import read_ledger
 from cli.auditor.views import Finding, Terms
 from cli.inprocess.engine import Engine
 from cli.simulation.disk import SimulatedStore
-from cli.simulation.faults import Do, Fault, draw_faults
+from cli.simulation.faults import MACHINES, Do, Fault, draw_faults, storm
 from cli.simulation.market import SYMBOLS, SimulatedMarket
 from cli.simulation.shrink import fewest
 from cli.simulation.world import Broken, MemoryHalt, World, view_of
@@ -62,8 +64,11 @@ class Outcome(Struct, frozen=True):
         return bool(self.findings)
 
 
-def case_of(seed: int, minutes: int = 0) -> Case:
-    """The case of a seed. minutes: how long it is played, in whole sessions; 0: as the seed draws it."""
+def case_of(seed: int, minutes: int = 0, faults: int | None = None, points: Sequence[str] = MACHINES) -> Case:
+    """The case of a seed. minutes: how long it is played, in whole sessions; 0: as the seed draws it.
+
+    faults: how many, at `points`; None: as the seed draws them.
+    """
     draws = _draws(seed, "case")
     half = draws.random() < 0.5 if not minutes else minutes <= HALF_DAY
     days = [day for day in calendar.sessions(FIRST, LAST) if day.early or not half]
@@ -87,7 +92,9 @@ def case_of(seed: int, minutes: int = 0) -> Case:
         }
     )
     total = sum(day.minutes for day in sessions)
-    return Case(seed, tuple(sessions), draw_faults(_draws(seed, "faults"), total), settings)
+    drawn = _draws(seed, "faults")
+    chosen = draw_faults(drawn, total) if faults is None else storm(drawn, total, faults, points, same_answer=True)
+    return Case(seed, tuple(sessions), chosen, settings)
 
 
 def without_faults(case: Case) -> Outcome:
@@ -127,7 +134,8 @@ def with_faults(case: Case, expected: str = "") -> Outcome:
 
 def hush() -> None:
     """Services log what they meet; in a simulation that is thousands of lines about faults that were meant."""
-    configure_logs(LogSettings(level="error"), "simulation")
+    with redirect_stderr(io.StringIO()):  # where the lines go from now on
+        configure_logs(LogSettings(level="error"), "simulation")
     logging.disable(logging.CRITICAL)
 
 

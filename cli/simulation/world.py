@@ -81,6 +81,10 @@ ACTS_AT: Final[Mapping[str, frozenset[TickPhase]]] = {
 }
 
 
+RUNNING: World | None = None
+"""The run under way, for tests that plant errors."""
+
+
 class Killed(BaseException):
     """A process died here. name: which. seconds: until it is started again."""
 
@@ -177,6 +181,8 @@ class World:
 
     def play(self) -> None:
         """Every session to its close, then whatever is still under way. Raises Broken."""
+        global RUNNING
+        RUNNING = self
         moved = self.now
         while not self.conductor.finished:
             before = self.conductor.given

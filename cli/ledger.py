@@ -11,7 +11,7 @@ from typing import TypeVar
 from msgspec import Struct
 
 from cli.trouble import Trouble
-from services.state.store import LedgerDamaged, Table, read_only
+from services.state.store import LedgerDamaged, Store, Table, read_only
 
 Row = TypeVar("Row", bound=Struct)
 
@@ -32,3 +32,11 @@ def reading(ledger: Path) -> Iterator[sqlite3.Connection]:
 def rows(database: sqlite3.Connection, table: Table[Row], where: str = "", *values: str) -> tuple[Row, ...]:
     """Rows of `table` that `where` selects."""
     return tuple(table.row(row) for row in database.execute(table.select + where, values))
+
+
+@contextmanager
+def copied(store: Store) -> Iterator[sqlite3.Connection]:
+    """A copy of a ledger that lives in this process, to be asked by SQL."""
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.deserialize(store.image())
+        yield database

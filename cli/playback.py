@@ -67,6 +67,8 @@ def play_tape(path: Path, until: dt.datetime | None = None) -> Played:
     """Play it, up to the last tick at or before `until`. Raises NoTape, OSError and LedgerRefused."""
     try:
         records = that_count(decode(record) for record in read_tape(path))
+    except NoTape:
+        raise
     except ValueError as fault:
         raise NoTape(f"{path}: a record cannot be read ({fault})") from fault
     if not records or not isinstance(records[0], Opening):

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from cli.options import AsJson, Home
+from cli.trouble import Trouble
 
 SEED: Final = 26
 
@@ -35,8 +36,14 @@ def register(app: typer.Typer) -> None:
 
 
 def replay(
-    bars: Bars,
-    session: First,
+    bars: Annotated[Path | None, typer.Option("--bars", metavar="FILE", help="One-minute bars to play.")] = None,
+    session: Annotated[
+        str | None, typer.Option("--session", metavar="DATE", help="The session to play, YYYY-MM-DD.")
+    ] = None,
+    tape: Annotated[
+        Path | None,
+        typer.Option("--tape", metavar="FILE", help="A tape of data/tape to decide again instead."),
+    ] = None,
     daily: Daily = None,
     to: Last = None,
     watchlist: Watchlist = None,
@@ -54,10 +61,21 @@ def replay(
     The digest is that of `execution backtest` with the same options, whatever the number of processes. Ctrl-C ends
     everything; the same command then goes on. What is over is played afresh, the one before kept in data/previous.
 
+    With --tape nothing is started and nothing written: state takes what it took, signals decide anew, and what differs
+    is told.
+
     Example: execution replay --bars bars_1m.parquet --daily bars_1d.parquet --session 2015-02-26 --lockstep
     """
+    if tape is not None:
+        from cli.tape_run import run as play_tape
+
+        if bars is not None or session is not None:
+            raise Trouble("--tape holds its own bars and session: leave --bars and --session away")
+        raise typer.Exit(play_tape(tape, json))
     from cli.replay_run import Asked, run
 
+    if bars is None or session is None:
+        raise Trouble("name what is to be played: --bars FILE with --session DATE, or --tape FILE")
     asked = Asked(bars=bars, daily=daily, session=session, to=to, watchlist=watchlist, seed=seed)
     raise typer.Exit(run(asked, signals, executors, json))
 

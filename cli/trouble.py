@@ -28,6 +28,7 @@ ONE_LINE: Final = {
     ("shared.runtime.supervisor", "AlreadyRunning"): BAD_INPUT,
     ("shared.runtime.supervisor", "ChildGaveUp"): NOT_WELL,
     ("shared.runtime.bus", "BusDown"): NOT_WELL,
+    ("shared.runtime.tape", "NoTape"): BAD_INPUT,
     ("shared.domain.calendar", "NotASession"): BAD_INPUT,
     ("services.market_data.bar_files", "BadFile"): BAD_INPUT,
     ("services.state.store", "LedgerRefused"): BAD_INPUT,

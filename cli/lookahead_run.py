@@ -7,6 +7,7 @@ reads. So no part of the program can have seen them, whatever it keeps in memory
 from __future__ import annotations
 
 import datetime as dt
+import os
 import random
 import sqlite3
 import tempfile
@@ -184,7 +185,7 @@ def _on_file(asked: Asked, folder: Path) -> tuple[Session, Decide]:
         daily_of = asked.daily if at is None else daily
         if daily_of is not None:
             feed["daily"] = str(daily_of)
-        settings = load_settings({**variables, "EV2_HOME": str(folder), "EV2_FEED": compact_json(feed)})
+        settings = load_settings({**os.environ, **variables, "EV2_FEED": compact_json(feed)})
         store = Store.in_memory()
         backtest.play_all(settings, store, [session], Stop(), bar_by_bar=asked.bar_by_bar)
         return store

@@ -12,6 +12,7 @@ from typing import Final
 from msgspec import Struct
 
 from cli.show import compact_json
+from services.market_data.source import SessionSource
 from services.market_data.sources import build_source
 from shared.runtime.settings import SyntheticFeed, load_settings
 from tests.integration.whole_day import INSTALLATION, play_in_process
@@ -47,18 +48,23 @@ class Day(Struct, frozen=True, kw_only=True):
     variables: Mapping[str, str]
 
 
+FEED: Final = SyntheticFeed(seed=SEED, symbols=SYMBOLS, breakout_rate=1.0, first=SESSION, last=SESSION)
+
+
+def the_source() -> SessionSource:
+    settings = load_settings({})
+    return build_source(FEED, settings.data, settings.regime.symbol)
+
+
 @lru_cache(maxsize=1)
 def the_day() -> Day:
-    feed = SyntheticFeed(seed=SEED, symbols=SYMBOLS, breakout_rate=1.0, first=SESSION, last=SESSION)
-    settings = load_settings({})
-    source = build_source(feed, settings.data, settings.regime.symbol)
-    watchlist = tuple(sorted(source.universe()))
+    watchlist = tuple(sorted(the_source().universe()))
     return Day(
         session=SESSION,
         watchlist=watchlist,
         variables={
             **EAGER_RULES,
-            "EV2_FEED": feed.model_dump_json(),
+            "EV2_FEED": FEED.model_dump_json(),
             "EV2_CANDIDATES__WATCHLIST": compact_json(watchlist),
             "EV2_DATA__GRACE": "0",
             "EV2_RUN__PACE": "conducted",

@@ -5,6 +5,7 @@ The file is read by SQL of the auditor's own; the exchange that wrote it may run
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import sqlite3
 from collections.abc import Iterable
@@ -46,8 +47,12 @@ def of_answers(
     fills: Iterable[dict[str, Any]],
     positions: Iterable[dict[str, Any]],
     account: dict[str, Any],
+    begins_at: dt.datetime | None = None,
 ) -> BrokerView:
-    """What a broker's API says: all orders nested, all executions, positions, the account; as decoded JSON."""
+    """What a broker's API says: all orders nested, all executions, positions, the account; as decoded JSON.
+
+    begins_at: how far back the lists were read.
+    """
     sent: list[Sent] = []
     for order in sorted(orders, key=lambda order: str(order["submitted_at"])):
         legs = order.get("legs") or []
@@ -61,6 +66,7 @@ def of_answers(
             msgspec.convert({**position, "avg_price": position["avg_entry_price"]}, type=Held) for position in positions
         ),
         cash=Decimal(str(account["cash"])),
+        begins_at=begins_at,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from cli.auditor.books import OVER
@@ -22,32 +22,47 @@ OPEN_ACTIONS: Final = frozenset({"planned", "claimed", "sent", "unresolved"})
 
 def orders_lead_to_a_bar(broker: BrokerView, ledger: LedgerView, terms: Terms) -> Iterator[Finding]:
     """A10: order, its intent or its position, the entry's intent, the minute that confirmed it."""
-    causes = {row.position_id: row.cause for row in ledger.positions}
-    causes |= {row.client_order_id: row.cause for row in ledger.orders if row.client_order_id not in causes}
-    intents = {row.id: row.cause for row in ledger.entries} | {row.id: row.cause for row in ledger.exits}
-    causes |= intents
-    commands = {row.cause for row in ledger.journal if row.kind.startswith("command_")} | {"reconciliation"}
+    intents = {row.id for row in ledger.entries} | {row.id for row in ledger.exits}
+    causes, people = _causes(ledger), _people(ledger)
     for row in ledger.orders:
         if row.intent and row.intent not in intents:
             yield Finding("A10", row.client_order_id, f"its intent {row.intent} is not in the ledger")
-        elif why := _unexplained(row, causes, commands, terms):
-            yield Finding("A10", row.client_order_id, why)
+            continue
+        way = _way(row, causes)
+        if way[-1] not in people and (why := _no_bar(way[-1], terms)):
+            yield Finding("A10", row.client_order_id, f"{why}: {' <- '.join(way)}")
     for intent in ledger.entries:
         if why := _no_bar(intent.cause, terms):
             yield Finding("A10", intent.id, why)
 
 
-def _unexplained(row: OrderRow, causes: Mapping[str, str], commands: Set[str], terms: Terms) -> str:
-    """Follows causes until a minute of the market, or a person, is met; empty: it is."""
-    cause, steps = row.cause, [row.client_order_id]
-    while cause not in steps:
-        if cause in commands or not _no_bar(cause, terms):
-            return ""
-        steps.append(cause)
-        if cause not in causes:
-            return f"no bar stands behind it: {' <- '.join(steps)}"
-        cause = causes[cause]
-    return f"its causes go round: {' <- '.join(steps)}"
+def way_to_the_bar(row: OrderRow, ledger: LedgerView) -> tuple[str, ...]:
+    """What led to an order, back to a minute of the market, a person, or wherever the trail ends."""
+    return _way(row, _causes(ledger))[1:]
+
+
+def _way(row: OrderRow, causes: Mapping[str, str]) -> tuple[str, ...]:
+    way = [row.client_order_id]
+    cause = row.cause
+    while cause and cause not in way:
+        way.append(cause)
+        cause = causes.get(cause, "")
+    return tuple(way)
+
+
+def _causes(ledger: LedgerView) -> dict[str, str]:
+    """What led to each order, position and intent."""
+    return {
+        **{row.client_order_id: row.cause for row in ledger.orders},
+        **{row.position_id: row.cause for row in ledger.positions},
+        **{row.id: row.cause for row in ledger.entries},
+        **{row.id: row.cause for row in ledger.exits},
+    }
+
+
+def _people(ledger: LedgerView) -> set[str]:
+    """What needs no bar behind it: commands, and what was found at the broker."""
+    return {row.cause for row in ledger.journal if row.kind.startswith("command_")} | {"reconciliation"}
 
 
 def _no_bar(cause: str, terms: Terms) -> str:

@@ -57,7 +57,7 @@ def main() -> int:
 
 def _is_right(outcome: Outcome) -> bool:
     same = outcome.digest == undisturbed_digest()
-    return not outcome.findings and (same or bool(CHANGES_THE_MARKET & outcome.done.keys()))
+    return not outcome.findings and not outcome.replayed and (same or bool(CHANGES_THE_MARKET & outcome.done.keys()))
 
 
 def _line(outcome: Outcome, is_right: bool) -> str:
@@ -66,6 +66,7 @@ def _line(outcome: Outcome, is_right: bool) -> str:
         f"seed {outcome.seed}: {'right' if is_right else 'WRONG'}, {outcome.digest[:12]}, {outcome.kills} kills, "
         f"{sum(outcome.starts.values())} starts, {outcome.seconds} s: {what}",
         *(f"  {finding}" for finding in outcome.findings[:20]),
+        *(f"  from the tape: {difference}" for difference in outcome.replayed[:20]),
     ]
     return "\n".join(lines)
 

@@ -18,12 +18,15 @@ from cli.auditor.audit import audit
 from cli.auditor.broker_side import of_book_file
 from cli.auditor.ledger_side import read_ledger
 from cli.auditor.views import Terms
+from cli.playback import play_tape
 from services.state.digest import digest
-from tests.chaos.day import Day
+from tests.chaos.day import MINUTES, Day
 from tests.chaos.faults import FAULTS, UNREACHABLE
 from tests.chaos.yard import Stuck, Yard
 
 LOOK_S: Final = 0.02
+CONDUCTOR: Final = "conductor-1"
+HELD_AT: Final = MINUTES - 8
 PATIENCE_S: Final = 300.0
 """For the rest of the day after its last fault, on a busy machine."""
 
@@ -39,12 +42,14 @@ class Planned(Struct, frozen=True, order=True):
 class Outcome(Struct, frozen=True, kw_only=True):
     """done: faults that took place, by name. kills: processes that were killed; starts: of each, the first included.
 
-    findings: what the auditor found. seconds: the whole run.
+    findings: what the auditor found. replayed: what differs when the day's tape is decided again. seconds: the whole
+    run.
     """
 
     seed: int
     digest: str
     findings: tuple[str, ...]
+    replayed: tuple[str, ...]
     done: dict[str, int]
     kills: int
     starts: dict[str, int]
@@ -67,6 +72,7 @@ def disturb(home: Path, day: Day, planned: Sequence[Planned], seed: int, *, sign
             seed=seed,
             digest=digest_of(home),
             findings=findings(home),
+            replayed=replayed(home, day),
             done=dict(done),
             kills=yard.kills,
             starts=dict(yard.starts),
@@ -75,10 +81,13 @@ def disturb(home: Path, day: Day, planned: Sequence[Planned], seed: int, *, sign
 
 
 def _drive(yard: Yard, planned: list[Planned], rng: random.Random) -> Counter[str]:
-    """Faults when they are due, one after the other, each to its end before the next begins."""
+    """Faults when they are due, one after the other, each to its end before the next begins.
+
+    Where they take longer than the day, it is held before its end.
+    """
     done: Counter[str] = Counter()
     under_way: Iterator[float] | None = None
-    due = 0.0
+    due, is_held = 0.0, False
     deadline = time.monotonic() + PATIENCE_S
     while not yard.is_over():
         now = time.monotonic()
@@ -92,6 +101,12 @@ def _drive(yard: Yard, planned: list[Planned], rng: random.Random) -> Counter[st
             done[wanted.fault] += 1
             deadline = now + PATIENCE_S
             under_way, due = _next(FAULTS[wanted.fault](yard, rng), now)
+        if (planned or under_way) and yard.minute() >= HELD_AT:
+            yard.freeze(CONDUCTOR)
+            is_held = True
+        elif is_held:
+            yard.thaw(CONDUCTOR)
+            is_held = False
         if now > deadline:
             raise Stuck(f"the day is not over at minute {yard.minute()}, {dict(done)}:\n{yard.last_lines()}")
         time.sleep(LOOK_S)
@@ -116,6 +131,17 @@ def findings(home: Path) -> tuple[str, ...]:
     with closing(sqlite3.connect(home / "data" / "execution_v2.sqlite")) as database:
         found = audit(broker, read_ledger(database), Terms())
     return tuple(f"{one.invariant} {one.subject}: {one.text}" for one in found)
+
+
+def replayed(home: Path, day: Day) -> tuple[str, ...]:
+    """What is not the same when the session is decided again from its tape."""
+    played = play_tape(home / "data" / "tape" / f"{day.session}.tape")
+    differences = [f"{one.minute:%H:%M} partition {one.partition}: {one.what}" for one in played.differences]
+    if played.digest_then is None:
+        differences.append("the tape has no ending")
+    elif played.digest != played.digest_then:
+        differences.append(f"the ledger from the tape is {played.digest[:12]}, not {played.digest_then[:12]}")
+    return tuple(differences)
 
 
 def mix(rng: random.Random, count: int, weights: Mapping[str, int]) -> list[str]:

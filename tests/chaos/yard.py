@@ -61,6 +61,7 @@ class Yard:
             "EV2_BROKER__URL": f"http://{address}",
             "EV2_BROKER__STREAM_URL": f"ws://{address}/stream",
             "EV2_BROKER__REQUESTS_PER_MINUTE": "1000000",
+            "EV2_PAGE__SERVE": "false",  # nothing of the day depends on it
             "EV2_SWITCHES": str(self.switches),
         }
         self.switches.mkdir()

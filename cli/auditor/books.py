@@ -297,4 +297,5 @@ def entry_name(client_order_id: str, installation: str) -> str | None:
 
 
 def _within(broker: BrokerView, row: OrderRow) -> bool:
-    return broker.begins_at is None or row.planned_at >= broker.begins_at
+    """Whether the broker's lists must show the order. A leg that was replaced is in none of an API's lists."""
+    return broker.begins_at is None or (row.planned_at >= broker.begins_at and row.status != "replaced")

@@ -16,6 +16,7 @@ import pytest
 
 from cli.picture import Picture, picture
 from shared.contracts.vocabulary import OrderKind, Side
+from tests.integration.whole_day import protected
 from tests.unit.market_files import MARKET
 
 SIX = MARKET / "bars_1m_us6_2014-11_2015-07.parquet"
@@ -116,6 +117,7 @@ def _two_seconds() -> float:
 def _play(home: Path) -> Picture:
     seen = picture(home / "data" / "execution_v2.sqlite")
     assert seen is not None
+    protected(home)
     return seen
 
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.integration.whole_day import protected
 from tests.unit.market_files import MARKET
 
 SIX = MARKET / "bars_1m_us6_2014-11_2015-07.parquet"
@@ -61,6 +62,7 @@ def execution(command: str, home: Path, *options: str, hash_seed: int = 0) -> di
     )
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
+    protected(home)
     return found
 
 

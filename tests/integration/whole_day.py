@@ -73,6 +73,7 @@ def play(
         out.seek(0)
         said = out.read()
     assert code == 0, said
+    protected(home)
     summary: dict[str, Any] = json.loads(said[said.index("\n{") if not said.startswith("{") else 0 :])
     return summary
 
@@ -136,7 +137,16 @@ def play_in_process(home: Path, variables: Mapping[str, str], first: str, last: 
     for session in calendar.sessions(dt.date.fromisoformat(first), dt.date.fromisoformat(last)):
         engine.play(session)
     store.close()
+    protected(home)
     return digest_of(home)
+
+
+def protected(home: Path) -> None:
+    """No share was a second without cover in the last session, and none was ever sold that was not held."""
+    with closing(sqlite3.connect(home / "data" / "execution_v2.sqlite")) as ledger:
+        notes = dict(ledger.execute("SELECT key, value FROM meta"))
+    assert float(notes.get("unprotected_share_seconds") or 0) == 0
+    assert int(notes.get("oversold_shares") or 0) == 0
 
 
 def digest_of(home: Path) -> str:

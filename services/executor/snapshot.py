@@ -20,6 +20,7 @@ from services.executor.broker_words import (
     read_account,
     read_clock,
     read_fills,
+    read_market,
     read_order,
     read_orders,
     read_positions,
@@ -58,7 +59,7 @@ class Reader:
         at the last snapshot and is no longer is read by its id, since no list shows when it ended.
         """
         clock = self._ask(self._broker.clock)
-        at = _read(clock, read_clock)
+        at, market = _read(clock, read_clock), _read(clock, read_market)
         since = (at or self._now()) - LOOK_BACK
         account = self._ask(self._broker.account)
         positions = self._ask(self._broker.positions)
@@ -83,6 +84,7 @@ class Reader:
             fills=executed,
             dropped=(*(element.reason for element in dropped), *failures),
             events_seen=clock.events_seen if isinstance(clock, Replied) else None,
+            is_open=market.is_open if market is not None else None,
         )
         return Taken(snapshot, tuple(dropped))
 

@@ -12,6 +12,7 @@ from services.state.admission import AdmissionView, Gates, Holding, buying_of, e
 from services.state.memory import Memory
 from services.state.model import CancelRefused, EntryRow, Market, Order, Position, SymbolBook
 from services.state.setup import Setup
+from services.state.store import Store
 from services.state.unit import Unit
 from shared.contracts.money import exact
 from shared.contracts.vocabulary import Status
@@ -85,7 +86,7 @@ class Judging:
             market=market,
             halt=account.halt,
             armed=gates.entries_allowed(self._unit, self._setup),
-            broker_open=False if store.note(snapshots.CLOCKS_DIFFER) else None,
+            broker_open=False if _broker_disagrees(store) else None,
             feed_at=memory.feed_at,
             symbol_at=memory.traded_at(symbol),
             halted=memory.halted(symbol),
@@ -152,6 +153,11 @@ class Judging:
         others = [self._memory.daily_closes(other) for other in held]
         rules = self._setup.rules.size
         return sizing.correlation_penalty(sizing.correlations_with(own, others, rules), rules)
+
+
+def _broker_disagrees(store: Store) -> bool:
+    """Its clock is far from ours, or it says that the market is closed."""
+    return bool(store.note(snapshots.CLOCKS_DIFFER) or store.note(snapshots.HOURS_DIFFER))
 
 
 def blocked_symbols(unit: Unit) -> list[str]:

@@ -42,8 +42,8 @@ class Pace(Protocol):
     def tick(self, unit: Unit, tick: Tick) -> None:
         """Take a tick."""
 
-    def hear_clock(self, unit: Unit, at: dt.datetime) -> None:
-        """The broker's clock said `at`."""
+    def hear_clock(self, unit: Unit, at: dt.datetime, is_open: bool | None) -> None:
+        """The broker's clock said `at`, and whether the market is open; None: it did not say."""
 
     def waits(self, store: Store) -> bool:
         """Whether there may be something to do though nothing arrived."""
@@ -87,8 +87,9 @@ class Free:
         for symbol in unit.store.active_symbols():
             unit.touch(symbol)
 
-    def hear_clock(self, unit: Unit, at: dt.datetime) -> None:
+    def hear_clock(self, unit: Unit, at: dt.datetime, is_open: bool | None) -> None:
         snapshots.compare_clocks(unit, at)
+        snapshots.compare_hours(unit, at, is_open)
 
     def waits(self, store: Store) -> bool:
         return False
@@ -162,7 +163,7 @@ class Conducted:
         unit.advance(tick.at)
         _keep(unit, stage)
 
-    def hear_clock(self, unit: Unit, at: dt.datetime) -> None:
+    def hear_clock(self, unit: Unit, at: dt.datetime, is_open: bool | None) -> None:
         """The conductor's time is the only one."""
 
     def waits(self, store: Store) -> bool:

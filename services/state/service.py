@@ -223,7 +223,7 @@ class State:
         """Of another account nothing is taken: its request is asked again until the account is the right one."""
         if gates.belongs(unit, snapshot.account, self._setup):
             snapshots.on_snapshot(unit, snapshot, self._setup.rules.limits)
-            self._pace.hear_clock(unit, snapshot.at)
+            self._pace.hear_clock(unit, snapshot.at, snapshot.is_open)
 
     def _objection(self, unit: Unit, action: ActionRow, order: Order) -> str:
         """Why a claimed order is not to be sent now; empty: it is."""

@@ -30,6 +30,7 @@ EACH_MINUTE: Final = "each minute"
 NO_SHARES: Final = Decimal(0)
 CLOCKS_APART_S: Final = 60.0
 CLOCKS_DIFFER: Final = "clocks_apart_s"
+HOURS_DIFFER: Final = "broker_is_closed"
 _OURS: Final = re.compile(
     r"(?P<installation>[a-z0-9]{1,6})-(?P<session>\d{6})-(?P<symbol>[A-Z0-9.\-]+)-(?P<kind>[a-z]+)-(?P<number>\d+)\Z"
 )
@@ -96,6 +97,24 @@ def compare_clocks(unit: Unit, broker: dt.datetime) -> None:
     elif unit.store.note(CLOCKS_DIFFER):
         unit.store.set_note(CLOCKS_DIFFER, "")
         unit.all_clear("clock")
+
+
+def compare_hours(unit: Unit, at: dt.datetime, is_open: bool | None) -> None:
+    """Whether broker and calendar agree on the market being open at `at`, by the broker's clock; if not, entries wait.
+
+    That the broker takes orders where the calendar sees none is no trouble of ours.
+    """
+    session = unit.store.last_session()
+    if session is None or is_open is None:
+        return
+    differ = not is_open and session.opens_at <= at < session.closes_at
+    if differ != bool(unit.store.note(HOURS_DIFFER)):
+        unit.store.set_note(HOURS_DIFFER, "yes" if differ else "")
+    if differ:
+        text = f"the broker says that the market is closed, the calendar of {session.session} does not; entries wait"
+        unit.alert_once("critical", "hours", text)
+    else:
+        unit.all_clear("hours")
 
 
 def _nothing_else_under_way(unit: Unit) -> bool:

@@ -165,6 +165,7 @@ class BrokerSnapshot(Message, frozen=True, kw_only=True):
     request: the reconcile action this answers. orders: open ones nested, and closed ones since the last known.
     dropped: elements that could not be read, with the reason. A failed list is None, which is never "none".
     events_seen: highest trade-update number sent before the first of these reads, where the broker numbers them.
+    is_open: whether the broker says that the market is open; None: it did not say.
     """
 
     request: str
@@ -174,6 +175,7 @@ class BrokerSnapshot(Message, frozen=True, kw_only=True):
     fills: tuple[BrokerFill, ...] | None
     dropped: tuple[str, ...] = ()
     events_seen: int | None = None
+    is_open: bool | None = None
 
 
 class ListenerConnected(Message, frozen=True, kw_only=True):

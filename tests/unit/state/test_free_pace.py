@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from shared.contracts.commands import Arm
 from shared.contracts.decisions import ExitIntent
+from shared.contracts.journal import Alert
 from shared.contracts.orders import ListenerConnected
 from shared.contracts.rules import EntryRules, Rules
 from shared.contracts.vocabulary import Status
@@ -138,3 +139,16 @@ def test_entries_wait_while_our_clock_and_the_brokers_are_far_apart(world: World
     assert dump(world.store)["entries"][0][1:3] == ("refused", "market_closed")
     world.second(AT + 61 * SECOND)  # the next comparison finds them together again
     assert world.store.note("clocks_apart_s") == ""
+
+
+def test_entries_wait_while_the_broker_says_that_the_market_is_closed(world: World) -> None:
+    world.broker.says_open = False
+    world.second(AT + SECOND)
+    confirm(world)
+    assert dump(world.store)["entries"][0][1:3] == ("refused", "market_closed")
+    assert [one.text for one in world.bus.said(Alert) if isinstance(one, Alert)] == [
+        "the broker says that the market is closed, the calendar of 2026-01-09 does not; entries wait"
+    ]
+    world.broker.says_open = True
+    world.second(AT + 61 * SECOND)
+    assert world.store.note("broker_is_closed") == ""

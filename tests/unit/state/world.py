@@ -119,6 +119,7 @@ class Broker:
     events: list[BrokerEvent] = field(default_factory=list)
     refuse: Callable[[Action], str] = lambda action: ""
     account_number: str = "PA1"
+    says_open: bool | None = None
     multiplier: Decimal = Decimal(2)
 
     def perform(self, action: Action) -> tuple[Outcome, BrokerOrder | None, str]:
@@ -303,6 +304,7 @@ class Broker:
             ),
             fills=tuple(self.fills),
             events_seen=len(self.events),
+            is_open=self.says_open,
         )
 
 

@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 CHECKED := shared services cli tests bench docs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench clean lock
+.PHONY: help setup demo test check bench proof simulate chaos clean lock
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -34,6 +34,17 @@ check: setup  ## lint, types and import rules
 
 bench: setup  ## measure; prints figures and keeps them in bench/results
 	$(BIN)/python -m bench
+
+proof: setup  ## every recorded session: columns, bar by bar and over processes, one digest
+	$(BIN)/python -m bench.proof
+
+HOURS ?= 1
+simulate: setup  ## fresh seeds of the simulation for HOURS=1
+	$(BIN)/execution simulate --seeds 1000000 --seconds $$(( $(HOURS) * 3600 ))
+
+KILLS ?= 200
+chaos: setup  ## disturb days over real processes, KILLS=200
+	$(BIN)/python -m tests.chaos --kills $(KILLS)
 
 clean:  ## remove what setup and runs left behind (never a data folder)
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache

@@ -4,7 +4,22 @@ from __future__ import annotations
 
 import typer
 
-from cli import check, demo, digests, exchange, lookahead, operate, replays, research, run, tail, up, views
+from cli import (
+    audit,
+    check,
+    demo,
+    digests,
+    exchange,
+    lookahead,
+    operate,
+    replays,
+    research,
+    run,
+    simulate,
+    tail,
+    up,
+    views,
+)
 from cli.options import AsJson, Home
 from cli.trouble import Commands
 
@@ -45,7 +60,22 @@ def version(json: AsJson = False) -> None:
         typer.echo(f"execution {number}")
 
 
-for part in (demo, up, run, exchange, operate, check, replays, lookahead, digests, views, tail, research):
+for part in (
+    demo,
+    up,
+    run,
+    exchange,
+    operate,
+    check,
+    audit,
+    replays,
+    simulate,
+    lookahead,
+    digests,
+    views,
+    tail,
+    research,
+):
     part.register(app)
 
 

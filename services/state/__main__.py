@@ -13,11 +13,12 @@ from msgspec import structs
 from services.state.service import BusLife, State
 from services.state.setup import Setup
 from services.state.sources import CandidateFiles, TapeFolder
-from services.state.store import Fenced, LedgerRefused, Store
+from services.state.store import Fenced, LedgerFault, LedgerFull, LedgerRefused, Store
 from services.state.tape import HeardHalt, Recorder, Taped
 from shared.contracts import streams
 from shared.contracts.clock import Tick, TickPhase
 from shared.contracts.message import Message
+from shared.contracts.outgoing import Outgoing
 from shared.runtime import settings as configuration
 from shared.runtime.logs import configure_logs, logger
 from shared.runtime.loop import ConductedPace, FreePace, Pace, Reads, Stop, run
@@ -29,6 +30,7 @@ COVERED: Final = ("daily", "bars", "intents")
 FREE: Final = ("claims", "orders", "commands")
 TURN_MS: Final = 100
 SAY_EVERY_S: Final = 5.0
+DISK_AGAIN_S: Final = 1.0
 FENCED: Final = 4
 """Exit code of a writer that another one replaced."""
 
@@ -43,7 +45,7 @@ def main() -> None:
     partitions = range(bus.partitions)
     reads = Reads(covered=streams.names(COVERED, partitions), free=streams.names(FREE, partitions))
     try:
-        run(parts.build, bus, parts.pace(), lambda: reads, stop=stop, keeper=parts.keeper())
+        run(parts.build, bus, parts.pace(), lambda: reads, stop=stop, keeper=parts.keeper(stop))
     except Fenced as fault:
         logger().error("another writer took over; ending", reason=str(fault))
         raise SystemExit(FENCED) from None
@@ -65,16 +67,26 @@ def open_store(settings: Settings, stop: Stop) -> Store:
             text = "waiting: another process writes this ledger"
             logger().warning(text, path=str(settings.ledger), waited_s=round(waited_s))
 
-    try:
-        store = Store.open(settings.ledger, waiting)
-    except LedgerRefused as fault:
-        refuse(SERVICE, str(fault))
-    except OSError as fault:
-        refuse(SERVICE, f"{settings.ledger}: cannot be opened ({fault.strerror}); is the home folder writable?")
+    store = _opened(settings, stop, waiting)
     if settings.run.installation:
         with store.transaction():
             store.set_note("installation", settings.run.installation)
     return store
+
+
+def _opened(settings: Settings, stop: Stop, waiting: Callable[[float], None]) -> Store:
+    while True:
+        try:
+            return Store.open(settings.ledger, waiting)
+        except LedgerRefused as fault:
+            refuse(SERVICE, str(fault))
+        except LedgerFault as fault:
+            logger().error("the disk does not let the ledger be opened; trying again", reason=str(fault))
+            if stop.asked:
+                raise SystemExit(0) from None
+            time.sleep(DISK_AGAIN_S)
+        except OSError as fault:
+            refuse(SERVICE, f"{settings.ledger}: cannot be opened ({fault.strerror}); is the home folder writable?")
 
 
 class Parts:
@@ -95,13 +107,31 @@ class Parts:
         state = State(self._store, self._setup, self._halt, self._files, recorder.seconds, keep=recorder.keep)
         return Taped(state, recorder)
 
-    def keeper(self) -> BusLife:
-        return BusLife(self._store, self._recorder.keep_reborn)
+    def keeper(self, stop: Stop) -> BusLife:
+        return PatientLife(self._store, self._recorder.keep_reborn, stop)
 
     def pace(self) -> Pace:
         if self._setup.conducted:
             return ConductedPace(block_ms=TURN_MS)
         return FreePace(inlets=[Seconds(wall_clock)], block_ms=TURN_MS)
+
+
+class PatientLife(BusLife):
+    """A new life of the bus has to be written down before it is used: with the disk full, everybody waits for that."""
+
+    def __init__(self, store: Store, keep: Callable[[str], None], stop: Stop) -> None:
+        super().__init__(store, keep)
+        self._stop = stop
+
+    def reborn(self, run_id: str) -> Sequence[Outgoing]:
+        while True:
+            try:
+                return super().reborn(run_id)
+            except LedgerFull as fault:
+                logger().error("no room to open the new bus in the ledger; waiting", reason=str(fault))
+                if self._stop.asked:
+                    raise SystemExit(0) from None
+                time.sleep(DISK_AGAIN_S)
 
 
 def setup_of(settings: Settings) -> Setup:

@@ -69,6 +69,8 @@ ROWS_REMEMBERED: Final = 4096
 WAL_BYTES: Final = slice(18, 20)
 IS_PLAIN: Final = b"\1\1"
 """Versions of the file format in SQLite's header: 2 says that there is a log beside the file."""
+PRIMARY_CODE: Final = 0xFF
+"""Of SQLite's extended error codes."""
 MOST_PAGES: Final = 4_294_967_294
 """SQLite's own limit."""
 
@@ -222,15 +224,19 @@ class Store:
 
         waiting: called ten times a second while another writer holds it, with the seconds waited; may raise to give
         up.
-        Raises LedgerNewer or LedgerDamaged, with the file untouched.
+        Raises LedgerNewer or LedgerDamaged, with the file untouched, and LedgerFault where the disk fails or is full:
+        then it may be tried again.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = _lock(path.with_name(path.name + ".lock"), waiting)
         try:
-            if not path.exists():
-                _create(path)
-            _inspect(path)
-            store = cls(_connect(path), lock)
+            try:
+                if not path.exists():
+                    _create(path)
+                _inspect(path)
+                store = cls(_connect(path), lock)
+            except sqlite3.DatabaseError as fault:
+                raise _unopened(path, fault) from fault
             try:
                 store._prepare(path)
             except BaseException:
@@ -300,7 +306,7 @@ class Store:
                     _migrate(self._db)
             self._take_over()
         except sqlite3.DatabaseError as fault:
-            raise LedgerDamaged(_damaged(path, str(fault))) from fault
+            raise _unopened(path, fault) from fault
 
     def _take_over(self) -> None:
         with self._plain_transaction():
@@ -850,10 +856,13 @@ def _create(path: Path) -> None:
     unfinished = path.with_name(path.name + ".new")
     for name in (unfinished, *(unfinished.with_name(unfinished.name + end) for end in ("-wal", "-shm"))):
         name.unlink(missing_ok=True)
-    store = Store(_connect(unfinished))
-    with store._plain_transaction():
-        _migrate(store._db)
-    store._db.close()
+    # Without a log beside it: on a full disk the log could not be folded into the file, which nobody would be told.
+    store = Store(sqlite3.connect(unfinished, isolation_level=None))
+    try:
+        with store._plain_transaction():
+            _migrate(store._db)
+    finally:
+        store._db.close()
     unfinished.replace(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
@@ -874,7 +883,7 @@ def _inspect(path: Path) -> None:
         finally:
             database.close()
     except sqlite3.DatabaseError as fault:
-        raise LedgerDamaged(_damaged(path, str(fault))) from None
+        raise _unopened(path, fault) from None
     if verdict != "ok":
         raise LedgerDamaged(_damaged(path, verdict))
 
@@ -887,6 +896,17 @@ def _refuse_newer(database: sqlite3.Connection, path: Path) -> None:
         )
     if database.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID or version == 0:
         raise LedgerDamaged(_damaged(path, "not a ledger of this program"))
+
+
+def _unopened(path: Path, fault: sqlite3.DatabaseError) -> LedgerFault | LedgerDamaged:
+    """Why the ledger could not be opened: a disk that is full or fails may do later what it did not do now."""
+    match getattr(fault, "sqlite_errorcode", 0) & PRIMARY_CODE:
+        case sqlite3.SQLITE_FULL:
+            return LedgerFull(f"{path}: {fault}")
+        case sqlite3.SQLITE_IOERR:
+            return LedgerFault(f"{path}: {fault}")
+        case _:
+            return LedgerDamaged(_damaged(path, str(fault)))
 
 
 def _damaged(path: Path, why: str) -> str:

@@ -116,6 +116,18 @@ def fill_ledger(yard: Yard, rng: random.Random) -> Iterator[float]:
     switch.unlink()
 
 
+def fill_ledger_on_a_new_bus(yard: Yard, rng: random.Random) -> Iterator[float]:
+    """No room for the ledger, and a new bus must be opened and state be started meanwhile."""
+    switch = yard.switches / LEDGER_FULL
+    switch.touch()
+    yard.stop_server()
+    yard.start_server()
+    yield 1.0
+    yard.kill("state-1")
+    yield rng.uniform(0.5, 3.0)
+    switch.unlink()
+
+
 def misbehave(mode: Mode) -> Fault:
     """The network between the executors and the broker does as `mode` says for a while."""
 
@@ -180,6 +192,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "lose_tail": lose_tail,
     "lose_everything": lose_everything,
     "fill_ledger": fill_ledger,
+    "fill_ledger_on_a_new_bus": fill_ledger_on_a_new_bus,
     "refuse": misbehave(Mode.REFUSE),
     "stall": misbehave(Mode.STALL),
     "delay": misbehave(Mode.DELAY),

@@ -6,6 +6,8 @@ import datetime as dt
 import hashlib
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 from decimal import Decimal
 from pathlib import Path
@@ -377,3 +379,28 @@ def test_the_installation_is_drawn_once(path: Path) -> None:
     store.close()
     assert len(drawn) == 4
     assert Store.open(path).installation == drawn
+
+
+LIMITED = """
+import resource, signal, sys
+from pathlib import Path
+from services.state.store import LedgerFault, Store
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+try:
+    Store.open(Path(sys.argv[1]))
+except LedgerFault as fault:
+    print(type(fault).__name__)
+"""
+
+
+@pytest.mark.parametrize("room", [1_000, 60_000])
+def test_a_disk_without_room_leaves_no_half_made_ledger_and_damages_none(room: int, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    command = [sys.executable, "-c", LIMITED, str(path), str(room)]
+    assert subprocess.run(command, capture_output=True, text=True, check=False).stdout == "LedgerFault\n"
+    assert not path.exists()
+    Store.open(path).close()
+    command[-1] = "1000"
+    assert subprocess.run(command, capture_output=True, text=True, check=False).stdout == "LedgerFault\n"
+    Store.open(path).close()

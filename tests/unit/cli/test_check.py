@@ -255,7 +255,6 @@ def test_bad_rows_of_a_list_are_yellow(ask: Asks, monkeypatch: pytest.MonkeyPatc
 def test_a_port_that_is_taken_is_red(ask: Asks, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        taken.listen()
         monkeypatch.setenv("EV2_EXCHANGE__PORT", str(taken.getsockname()[1]))
         assert "exchange.port" in ask.red("ports")
 

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Final, Self
 
+from cli.simulation.remembered import Remembering
 from services.exchange.book import Book, Changes, Price
 from services.exchange.exchange import Exchange
 from services.exchange.orders import Execution, Order, Position
@@ -30,7 +31,8 @@ class SimulatedStore(Store):
     @classmethod
     def new(cls, installation: str) -> Self:
         """An empty ledger."""
-        store = cls.in_memory()
+        made = cls.in_memory()
+        store = made.restored(made.image())
         with store.transaction():
             store.set_note("installation", installation)
         return store
@@ -56,7 +58,7 @@ class SimulatedStore(Store):
 
     def restored(self, image: bytes) -> Self:
         """The ledger opened again from an image of the disk."""
-        database = sqlite3.connect(":memory:", isolation_level=None, cached_statements=256)
+        database = sqlite3.connect(":memory:", isolation_level=None, cached_statements=256, factory=Remembering)
         database.deserialize(image)
         database.execute(f"PRAGMA synchronous = {self._db.execute('PRAGMA synchronous').fetchone()[0]}")
         other = type(self)(database)

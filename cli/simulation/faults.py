@@ -23,6 +23,7 @@ class Do(StrEnum):
     TAKE_OVER = "take over"  # state: frozen, another writer takes the ledger, then the first one wakes up
     POWER_CUT = "power cut"  # state: killed, and what was not synced is gone
     DISK_FULL = "disk full"  # state: the transaction finds no room, `times` in a row
+    STEP_CLOCK = "clock stepped"  # the executors' wall clock jumps, by up to an hour either way
     # the bus
     WIPE = "wipe"  # FLUSHALL
     LOSE_TAIL = "lose tail"  # server restarted, the last entries of some streams are gone
@@ -73,8 +74,8 @@ CATALOGUE: Final[Mapping[str, tuple[Do, ...]]] = {
     **{f"{name}.after_publish": (Do.KILL,) for name in PUBLISHERS},
     "exchange.before_commit": (Do.KILL,),
     "exchange.after_commit": (Do.KILL,),
-    "executor.before_claim": (Do.KILL, Do.FREEZE),
-    "executor.after_claim": (Do.KILL, Do.FREEZE),
+    "executor.before_claim": (Do.KILL, Do.FREEZE, Do.STEP_CLOCK),
+    "executor.after_claim": (Do.KILL, Do.FREEZE, Do.STEP_CLOCK),
     "executor.before_send": (Do.KILL, Do.FREEZE),
     "executor.after_send": (Do.KILL, Do.FREEZE),
     "executor.before_report": (Do.KILL, Do.FREEZE),

@@ -17,15 +17,21 @@ from cli.auditor.audit import SETTLED, audit
 from cli.auditor.ledger_side import read_ledger
 from cli.auditor.views import Finding, Terms
 from cli.inprocess.engine import Engine
+from cli.simulation.brokerage import ExchangeProcess
+from cli.simulation.conducting import ConductorProcess
 from cli.simulation.disk import SimulatedStore
 from cli.simulation.faults import MACHINES, Do, Fault, draw_faults, storm
+from cli.simulation.listening import ListenerProcess
 from cli.simulation.market import SYMBOLS, SimulatedMarket
+from cli.simulation.processes import MarketDataProcess, SignalsProcess, StateProcess
 from cli.simulation.shrink import fewest
-from cli.simulation.world import Broken, MemoryHalt, World, view_of
+from cli.simulation.workers import WorkerProcess
+from cli.simulation.world import Broken, Cast, MemoryHalt, World, view_of
 from services.state.__main__ import setup_of
 from services.state.digest import difference, digest
 from services.state.setup import Setup
 from services.state.sources import CandidateFiles
+from shared.contracts.vocabulary import Queue
 from shared.domain import calendar
 from shared.domain.calendar import Session
 from shared.runtime.logs import configure_logs
@@ -203,16 +209,19 @@ def _at_the_end(world: World, case: Case) -> Sequence[Finding]:
 def _world(case: Case) -> World:
     setup, market = _parts(case)
     draws = _draws(case.seed, "order")
-    return World(
-        case.settings,
-        setup,
-        market,
-        CandidateFiles(NOWHERE, setup),
-        case.sessions,
-        case.faults,
-        draws,
-        terms_of(case),
+    lists = CandidateFiles(NOWHERE, setup)
+    world = World(case.settings, setup, market, lists, case.faults, draws, terms_of(case))
+    workers = [WorkerProcess(world, queue, number) for queue in Queue for number in range(case.settings.run.executors)]
+    world.begin(
+        Cast(
+            StateProcess(world),
+            ExchangeProcess(world),
+            ListenerProcess(world),
+            ConductorProcess(world, case.sessions),
+            (MarketDataProcess(world), SignalsProcess(world), *workers),
+        )
     )
+    return world
 
 
 def _parts(case: Case) -> tuple[Setup, SimulatedMarket]:

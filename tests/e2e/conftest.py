@@ -19,7 +19,7 @@ FLAGS = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     path = next(
         (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
@@ -33,7 +33,7 @@ def browser() -> Iterator[Browser]:
         made.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where screenshots go: `SCREENSHOTS`, else a folder of the test run."""
     given = os.environ.get("SCREENSHOTS")
@@ -42,13 +42,13 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def played(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Played:
     del browser  # without one there is nothing to play for
     return play(tmp_path_factory.mktemp("played") / "home")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def desk(played: Played, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     """With a bus and state; tests leave it trading."""
     with desk_of(played, tmp_path_factory.mktemp("desk") / "home", "server", "state") as made:
@@ -115,7 +115,7 @@ def _context(browser: Browser, **options: Any) -> BrowserContext:
     return context
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared(browser: Browser) -> Iterator[BrowserContext]:
     context = _context(browser)
     yield context

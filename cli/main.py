@@ -6,6 +6,7 @@ import typer
 
 from cli import (
     audit,
+    backup,
     check,
     demo,
     digests,
@@ -67,6 +68,7 @@ for part in (
     exchange,
     operate,
     check,
+    backup,
     audit,
     replays,
     simulate,

@@ -105,6 +105,11 @@ class Bus:
         with _Faults():
             return bool(self.client.exists(self.key("epoch")))
 
+    def opened_as(self) -> str:
+        """The run id of the server when a state opened it last; empty: none did. Raises BusDown."""
+        with _Faults():
+            return _text(self.client.get(self.key("opened")) or b"")
+
     def clear(self) -> None:
         """Drop what only counted in earlier lives. State alone does so, before it says everything again."""
         names = streams.names((one.name for one in streams.STREAMS if one.of_one_life), range(self.partitions))

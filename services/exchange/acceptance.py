@@ -7,7 +7,7 @@ from typing import Final
 
 from services.exchange import reservations, wash_trade
 from services.exchange.book import Book
-from services.exchange.groups import waits_to_replace
+from services.exchange.groups import siblings, waits_for_entry, waits_to_replace
 from services.exchange.orders import Order
 from services.exchange.refusals import Refusal, Why, refuse, text_of
 from services.exchange.requests import (
@@ -228,9 +228,10 @@ def _replace_amount(order: Order, request: ReplaceRequest, book: Book, rules: Ex
     assert total is not None
     wanted = total if rules.replace_of_partial == "total" else total - order.filled_qty
     if order.side is Side.SELL:
-        if order.status is Status.HELD:
-            return None  # its parent's shares are not there yet, or its sibling holds them
-        return _held_refusal(order.symbol, wanted, reservations.shares(book, order.symbol, rules, but=order.id))
+        if waits_for_entry(book, order):
+            return None  # whatever it says, it will be as large as the fill
+        group = {order.id, *(other.id for other in siblings(book, order))}
+        return _held_refusal(order.symbol, wanted, reservations.shares(book, order.symbol, rules, but=group))
     price = reservations.worst_price(
         book,
         order.symbol,

@@ -32,6 +32,12 @@ def is_second(order: Order) -> bool:
     return in_pair and order.parent is not None and order.type is not Type.LIMIT
 
 
+def waits_for_entry(book: Book, order: Order) -> bool:
+    """A leg whose parent has still to buy the shares that it is to sell."""
+    parent = None if order.parent is None else book.order(order.parent)
+    return parent is not None and parent.is_entry and parent.is_open
+
+
 def waits_to_replace(book: Book, order: Order) -> bool:
     """It exists, and does not stand before its predecessor is replaced; it ends with that one."""
     old = None if order.replaces is None else book.order(order.replaces)

@@ -150,13 +150,21 @@ def replace(book: Book, rules: ExchangeRules, order: Order, request: ReplaceRequ
 
 
 def activate_legs(book: Book, parent: Order, at: dt.datetime) -> list[Order]:
-    """The parent is filled whole: its legs go to the market; the stop of a bracket stays `held`, and yet works."""
+    """The parent is filled whole: its legs go to the market; the stop of a bracket stays `held`, and yet works.
+
+    One that is just being replaced works as it was until then, and what replaces it is no larger than the fill.
+    """
     activated = []
     for leg in list(book.legs(parent)):
-        if leg.status is not Status.HELD:
-            continue
-        leg = book.change(leg, live_from=at, qty=parent.filled_qty)
-        activated.append(leg if is_second(leg) else book.happen(leg, Event.NEW, at))
+        if leg.status is Status.HELD:
+            leg = book.change(leg, live_from=at, qty=parent.filled_qty)
+            activated.append(leg if is_second(leg) else book.happen(leg, Event.NEW, at))
+        elif leg.status is Status.PENDING_REPLACE:
+            successor = None if leg.successor is None else book.order(leg.successor)
+            assert successor is not None
+            book.change(successor, qty=parent.filled_qty)
+            resumes = leg.resumes if is_second(leg) else Status.NEW
+            activated.append(book.change(leg, live_from=at, qty=parent.filled_qty, resumes=resumes))
     return activated
 
 
@@ -279,7 +287,7 @@ def _finish_replace(book: Book, rules: ExchangeRules, old: Order, at: dt.datetim
     )
     successor = book.change(successor, qty=qty, live_from=live_from, legs=old.legs)
     _take_place_in_group(book, old, successor)
-    if successor.status is not Status.HELD:
+    if successor.status is not Status.HELD or (live_from is not None and not is_second(successor)):
         book.happen(successor, Event.NEW, at)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from decimal import Decimal
 
 from msgspec import Struct
@@ -27,15 +27,15 @@ class Held(Struct, frozen=True):
         return max(self.existing - self.held, ZERO)
 
 
-def shares(book: Book, symbol: str, rules: ExchangeRules, *, but: str = "") -> Held:
-    """Shares of `symbol` and what open sells, except the order with id `but`, hold of them.
+def shares(book: Book, symbol: str, rules: ExchangeRules, *, but: Collection[str] = ()) -> Held:
+    """Shares of `symbol` and what open sells, except the orders with ids `but`, hold of them.
 
     A leg that waits for its parent holds nothing, a pair holds its shares once. Of an order that is being replaced, the
     larger of old and new is held until `replaced` (switch `shares_free_at`: the new one from the request on).
     """
     position = book.position(symbol)
     holding = [
-        order for order in _standing(book, book.open_orders(symbol)) if order.side is Side.SELL and order.id != but
+        order for order in _standing(book, book.open_orders(symbol)) if order.side is Side.SELL and order.id not in but
     ]
     held = sum((shares_of(book, order, rules) for order in holding), ZERO)
     return Held(position.qty if position else ZERO, held, tuple(order.id for order in holding))

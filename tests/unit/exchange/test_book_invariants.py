@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -24,7 +25,7 @@ from services.exchange.requests import ReplaceRequest
 from services.exchange.store import BookFile
 from services.exchange.words import TERMINAL, OrderClass, Side, Status
 from shared.contracts.market import Bar
-from tests.unit.exchange.market import MINUTE, OPEN, an_exchange, request
+from tests.unit.exchange.market import MINUTE, OPEN, an_exchange, flat, placed, request
 
 SYMBOLS = ("AAPL", "MSFT")
 prices = st.integers(min_value=90, max_value=110).map(float)
@@ -219,3 +220,34 @@ TestTrading = Trading.TestCase
 TestTrading.settings = settings(
     max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+
+
+@pytest.mark.parametrize("free", ["patch", "replaced"])
+def test_the_held_stop_of_a_filled_bracket_cannot_outgrow_the_position(free: str) -> None:
+    """Found by the property above: replaced by a larger one, it sold more than there was once its sibling ended."""
+    exchange = an_exchange(shares_free_at=free)
+    exchange.match(OPEN, [flat(100.0)], OPEN + MINUTE)
+    legs = {"take_profit": "112", "stop_loss": "80"}
+    entry = placed(exchange, OPEN + MINUTE, order_class="bracket", time_in_force="gtc", qty="1", **legs)
+    exchange.match(OPEN + MINUTE, [flat(100.0)], OPEN + 2 * MINUTE)
+    stop = next(leg for leg in exchange.book.legs(entry) if leg.status is Status.HELD)
+    refused = exchange.replace(stop.id, ReplaceRequest(qty=Decimal(2), stop_price=Decimal(91)), OPEN + 2 * MINUTE)
+    assert isinstance(refused, Refusal)
+    assert refused.code == 40310000
+
+
+@pytest.mark.parametrize("legs", [{"stop_loss": "80"}, {"take_profit": "112", "stop_loss": "80"}])
+def test_a_leg_whose_replacement_is_under_way_when_its_entry_fills_protects_all_the_same(legs: dict[str, str]) -> None:
+    exchange = an_exchange(replace_delay=90)
+    exchange.match(OPEN, [flat(100.0)], OPEN + MINUTE)
+    order_class = "bracket" if "take_profit" in legs else "oto"
+    entry = placed(exchange, OPEN + MINUTE, order_class=order_class, time_in_force="gtc", qty="3", **legs)
+    stop = next(leg for leg in exchange.book.legs(entry) if leg.stop_price is not None)
+    exchange.replace(stop.id, ReplaceRequest(qty=Decimal(7), stop_price=Decimal(91)), OPEN + MINUTE)
+    exchange.match(OPEN + MINUTE, [flat(100.0)], OPEN + 2 * MINUTE)
+    for minute in range(2, 5):
+        exchange.match(OPEN + minute * MINUTE, [flat(100.0)], OPEN + (minute + 1) * MINUTE)
+    exchange.match(OPEN + 5 * MINUTE, [flat(85.0)], OPEN + 6 * MINUTE)
+    assert exchange.book.position("AAPL") is None
+    sold = [execution for execution in exchange.book.executions() if execution.side is Side.SELL]
+    assert [execution.qty for execution in sold] == [3]

@@ -237,7 +237,7 @@ def never_offered_more_than_held(broker: BrokerView, ledger: LedgerView, terms: 
         held[row.symbol] += row.qty
     for symbol, rows in _open_sells(ledger).items():
         asked = sum(row.qty - row.filled_qty for row in rows)
-        if asked > held[symbol] and not _being_settled(rows):
+        if asked > held[symbol] and terms.only_we_sell and not _being_settled(rows):
             names = ", ".join(f"{row.client_order_id} {row.qty - row.filled_qty}" for row in rows)
             yield Finding("A5", symbol, f"{asked} to be sold, {held[symbol]} held: {names}")
 

@@ -264,6 +264,7 @@ class Terms(Struct, frozen=True, kw_only=True):
 
     gap_s: how long shares may be without cover. pending_s: how long shares of an entry that is still filling may be.
     span_minutes: length of the bars that confirm. bars: ids of the minutes that were published; None: not known.
+    only_we_sell: nobody else sells shares of ours; if somebody does, what was asked for before it was seen is refused.
     only_we_cancel: nobody else cancels orders at this broker, so a foreign order that ended was ended by us.
     """
 
@@ -278,3 +279,4 @@ class Terms(Struct, frozen=True, kw_only=True):
     span_minutes: int = 10
     bars: frozenset[str] | None = None
     only_we_cancel: bool = False
+    only_we_sell: bool = True

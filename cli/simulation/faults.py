@@ -55,6 +55,7 @@ class Do(StrEnum):
     FLATTEN = "operator flattens"
     SELL = "operator sells what is held first"
     HAND_CANCEL = "a stop of ours is cancelled at the broker"
+    HAND_SELL = "a stop of ours is cancelled at the broker and one of its shares sold"
     HAND_BUY = "foreign shares are bought, and a foreign order rests"
     # an operator asks for what changes nothing
     RECONCILE = "operator reconciles"
@@ -95,7 +96,7 @@ CATALOGUE: Final[Mapping[str, tuple[Do, ...]]] = {
     "broker.look_up": (*BROKER_BEFORE, Do.EMPTY, Do.HTML, Do.NOT_FOUND),
     "broker.list": (*BROKER_BEFORE, Do.EMPTY, Do.HTML, Do.STALE, Do.UNREADABLE),
     "operator": (Do.PAUSE, Do.RESUME, Do.HALT, Do.FLATTEN, Do.SELL, Do.RECONCILE),
-    "hand": (Do.HAND_CANCEL, Do.HAND_BUY),
+    "hand": (Do.HAND_CANCEL, Do.HAND_BUY, Do.HAND_SELL),
 }
 """Point -> what may happen there."""
 

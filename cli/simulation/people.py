@@ -57,7 +57,7 @@ def obey(world: Place, fault: Fault | None, at: dt.datetime) -> None:
         world.bus.publish([command])
 
 
-_BY_HAND: Final = frozenset({Do.HAND_CANCEL, Do.HAND_BUY})
+_BY_HAND: Final = frozenset({Do.HAND_CANCEL, Do.HAND_BUY, Do.HAND_SELL})
 _COMMANDS: Final[dict[Do, type[Command]]] = {
     Do.PAUSE: Pause,
     Do.RESUME: Resume,
@@ -82,8 +82,11 @@ def _by_hand(exchange: Exchange, do: Do, now: dt.datetime) -> None:
         case Do.HAND_CANCEL if stops:
             exchange.cancel(stops[0].id, now)
         case Do.HAND_BUY:
-            _order(exchange, Decimal(3), None, now)
-            _order(exchange, Decimal(1), Decimal("1.00"), now)
+            _order(exchange, FOREIGN, Side.BUY, Decimal(3), None, now)
+            _order(exchange, FOREIGN, Side.BUY, Decimal(1), Decimal("1.00"), now)
+        case Do.HAND_SELL if stops:
+            exchange.cancel(stops[0].id, now)
+            _order(exchange, stops[0].symbol, Side.SELL, Decimal(1), None, now)
         case _:
             pass
 
@@ -94,12 +97,14 @@ def _stops(exchange: Exchange) -> list[Order]:
     return sorted(found, key=lambda order: order.number)
 
 
-def _order(exchange: Exchange, qty: Decimal, limit: Decimal | None, now: dt.datetime) -> None:
+def _order(
+    exchange: Exchange, symbol: str, side: Side, qty: Decimal, limit: Decimal | None, now: dt.datetime
+) -> None:
     exchange.submit(
         OrderRequest(
-            symbol=FOREIGN,
+            symbol=symbol,
             qty=qty,
-            side=Side.BUY,
+            side=side,
             type=Type.MARKET if limit is None else Type.LIMIT,
             time_in_force=Tif.GTC,
             limit_price=limit,

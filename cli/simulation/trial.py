@@ -191,17 +191,17 @@ def terms_of(case: Case) -> Terms:
         max_positions=rules.limits.max_positions,
         max_orders=rules.limits.max_orders,
         span_minutes=rules.breakout.minutes,
+        only_we_sell=all(fault.do is not Do.HAND_SELL for fault in case.faults),
     )
 
 
 def _at_the_end(world: World, case: Case) -> Sequence[Finding]:
-    did = {fault.do for fault in world.plan.hit}
     terms = structs.replace(
         terms_of(case),
         bars=frozenset(world.bars),
         only_we_cancel=True,
         # A stop that a person cancels is missed until the next tick; a refused one until the next attempt.
-        gap_s=60.0 if Do.HAND_CANCEL in did else 0.0,
+        gap_s=60.0 * sum(fault.do in (Do.HAND_CANCEL, Do.HAND_SELL) for fault in world.plan.hit),
     )
     return audit(world.broker_view(), read_ledger(world.store.database), terms, SETTLED)
 

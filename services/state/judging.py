@@ -53,7 +53,7 @@ class Judging:
             position=position,
             orders=orders,
             exits=tuple(store.open_exit_intents(symbol)),
-            foreign=snapshots.foreign_in(store.foreign_items(), symbol),
+            missing=snapshots.missing_of(store.foreign_items(), symbol),
             halted=memory.halted(symbol),
             last_close=close if close is not None else memory.last_daily_close(symbol),
             ended=tuple(store.ended_orders(symbol, self._since(position, orders))),

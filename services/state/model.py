@@ -204,6 +204,8 @@ class SymbolBook(Struct, frozen=True, kw_only=True):
     them what was tried and refused. An order that the broker refused is `rejected`, with the broker's words in `note`.
     cancels_refused: of orders that are still open here.
     turned_up: our ids of open orders that had been given up for absent.
+    missing: shares of the position that the broker does not hold, or holds for a foreign order: it would refuse to sell
+    them.
     rescaled: a split was booked and the broker's orders were read since: the stop may be lowered to fit.
     """
 
@@ -211,9 +213,9 @@ class SymbolBook(Struct, frozen=True, kw_only=True):
     position: Position | None
     orders: tuple[Order, ...]
     exits: tuple[ExitRow, ...]
-    foreign: bool
     halted: bool
     last_close: float | None
+    missing: int = 0
     ended: tuple[Order, ...] = ()
     cancels_refused: tuple[CancelRefused, ...] = ()
     turned_up: tuple[str, ...] = ()

@@ -129,9 +129,11 @@ def _leave(scene: Scene) -> Step | None:
     stop = scene.stop
     if stop is not None and (stop.filled_qty > 0 or scene.leaving == BESIDE_THE_STOP):
         # It was triggered, or is about to be: the broker sells by it. What it does not cover is sold beside it.
-        return _sell_rest(scene) if scene.on_offer < scene.qty else None
+        return _sell_rest(scene)
     if stop is None:
         return _sell_rest(scene)
+    if scene.qty <= scene.book.missing:
+        return None  # there would be nothing to sell in its place
     return _cancel(scene, stop, f"leaving: {scene.leaving}")
 
 
@@ -146,15 +148,17 @@ def _hurry(scene: Scene, sale: Order) -> Step | None:
     return None
 
 
-def _sell_rest(scene: Scene) -> PlannedOrder:
-    """Everything that no order of ours offers yet."""
+def _sell_rest(scene: Scene) -> PlannedOrder | None:
+    """Everything that no order of ours offers yet, as far as the broker has it."""
+    if scene.sellable == 0:
+        return None
     row = scene.exit_row
     price = None if scene.urgent else scene.book.last_close
     limit = None if price is None else exit_limit(price, scene.rules.exit)
     return _sell(
         scene,
         OrderKind.EXIT,
-        scene.qty - scene.on_offer,
+        scene.sellable,
         limit,
         intent="" if row is None else row.id,
         cause=_cause(scene) if row is None else row.cause,
@@ -227,18 +231,21 @@ def _fit_stop(scene: Scene, shares: int, cause: str = "") -> Step | None:
         return _new_stop(scene, shares, cause)
     if shares == 0:
         return _cancel(scene, stop, "the trim sells all")
+    if scene.book.missing:
+        # A reading may be wrong, so what rests stays as large as it is; it never grows into what is not there.
+        shares = min(shares, stop.remaining + scene.sellable)
     if not stop.resting:
         return _cancel(scene, stop, "does not come to rest", alert=True) if _overdue(scene, stop) else None
     if stop.filled_qty > 0:
         # Triggered, and selling; nothing is re-priced once it has a fill.
-        return _new_stop(scene, max(scene.qty - scene.on_offer, 0), cause)
+        return _new_stop(scene, scene.sellable, cause)
     if _expires_soon(scene, stop):
         return _cancel(scene, stop, "renewed before it expires")
     price = _stop_price(scene, stop)
     if stop.remaining == shares and stop.stop_price == price:
         return None
     if not _stops_may_change(scene):
-        return _new_stop(scene, max(scene.qty - scene.on_offer, 0), cause)
+        return _new_stop(scene, scene.sellable, cause)
     if not _may_replace(scene, stop, price):
         return None
     if scene.replace_refused(stop):
@@ -254,6 +261,7 @@ def _too_many_stops(scene: Scene) -> bool:
 
 
 def _new_stop(scene: Scene, shares: int, cause: str) -> Step | None:
+    shares = min(shares, scene.sellable)
     if shares == 0 or scene.wanted_stop is None:
         return None
     if scene.through or scene.stop_must_wait or scene.leg_to_come:

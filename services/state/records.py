@@ -117,7 +117,8 @@ class ForeignItem(Struct, frozen=True, kw_only=True):
     """A row of `foreign_items`: what stands at the broker and no record of ours explains.
 
     kind: `shares` (name: the symbol), `order` (name: the broker's id) or `installation` (name: its prefix).
-    qty: shares; for `shares` the broker's minus ours, below zero where the broker has fewer. price: average, dollars.
+    qty: shares; for `shares` the broker's minus ours, below zero where the broker has fewer; for `order` what it has
+    still to trade, below zero where it sells. price: average, or the order's, dollars.
     readings: how many snapshots in a row said the same; one alone may be stale.
     """
 

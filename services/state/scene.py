@@ -101,6 +101,11 @@ class Scene:
         others = (order for order in (self.trim_order, self.sale) if order is not None)
         return sum(order.remaining for order in (*self.stops, *others))
 
+    @property
+    def sellable(self) -> int:
+        """Shares that a new order may sell: what is held and at the broker, less what is on offer already."""
+        return max(self.qty - self.book.missing - self.on_offer, 0)
+
     def _dead_leg(self, order: Order) -> bool:
         """A leg whose entry ended before it was filled never becomes active, whatever the broker still says of it."""
         if not is_leg(order) or order.resting or order.filled_qty:
@@ -247,6 +252,9 @@ class Scene:
 
     @cached_property
     def stop_must_wait(self) -> bool:
+        refused = self._refused_in_a_row((OrderKind.STOP,))
+        if refused and self.sellable < refused[-1].qty:
+            return False  # why it was refused is known by now, and this one is smaller
         return self._waits((OrderKind.STOP,), self.max_gap)
 
     @property

@@ -8,6 +8,7 @@ gone. A list that could not be read says nothing. Taking the same snapshot again
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
 from collections.abc import Iterable
 from decimal import Decimal
@@ -56,6 +57,8 @@ def on_snapshot(unit: Unit, snapshot: BrokerSnapshot, limits: LimitRules) -> Non
             first = True
     if snapshot.positions is not None and snapshot.fills is not None:
         _shares(unit, snapshot.positions)
+        if snapshot.orders is not None:
+            _sold_by_hand(unit, snapshot.orders, snapshot.fills, snapshot.at)
     if snapshot.account is not None:
         _account(unit, snapshot.account, limits, request)
     if first:
@@ -224,13 +227,13 @@ def _kind(word: str) -> OrderKind | None:
 def _foreign_of(unit: Unit, seen: BrokerOrder) -> Iterable[ForeignItem]:
     """Of an entry that is over, the legs that rest; a leg whose entry is open ends with it."""
     for one in (leg for leg in seen.legs if not _ended(leg)) if _ended(seen) else (seen,):
-        qty = one.qty or NO_SHARES
-        detail = f"{one.side} {qty} {one.type}, {one.client_order_id or one.broker_id}"
+        qty = (one.qty or NO_SHARES) - one.filled_qty
+        detail = f"{one.side} {one.qty or NO_SHARES} {one.type}, {one.client_order_id or one.broker_id}"
         yield ForeignItem(
             kind="order",
             name=one.broker_id,
             symbol=one.symbol,
-            qty=qty,
+            qty=qty if one.side == Side.BUY else -qty,
             price=one.limit_price or one.stop_price,
             readings=1,
             detail=detail[:200],
@@ -299,16 +302,65 @@ def _shares(unit: Unit, positions: tuple[BrokerPosition, ...]) -> None:
     _tell_foreign(unit, {"shares"}, found)
 
 
+def _sold_by_hand(
+    unit: Unit, orders: tuple[BrokerOrder, ...], executions: tuple[BrokerFill, ...], at: dt.datetime
+) -> None:
+    """Shares of ours that a person sold at the broker: their executions are booked where they explain the whole gap.
+
+    Where they do not, nothing is guessed: the difference stays named, entries wait, and no order sells what is not
+    there.
+    """
+    for item in unit.store.foreign_items():
+        position = unit.store.open_position(item.symbol) if item.kind == "shares" and item.certain else None
+        if position is None or item.qty >= 0:
+            continue
+        sold = [
+            fill
+            for fill in executions
+            if (fill.symbol, fill.side) == (item.symbol, Side.SELL)
+            and fill.at >= position.entered_at
+            and unit.store.order_by_broker_id(fill.broker_order_id) is None
+        ]
+        theirs = {fill.broker_order_id for fill in sold}
+        sales = [seen for seen in orders if seen.broker_id in theirs and not _OURS.match(seen.client_order_id)]
+        whole = all(fill.qty == int(fill.qty) for fill in sold)
+        if not whole or len(sales) != len(theirs) or sum((fill.qty for fill in sold), NO_SHARES) != -item.qty:
+            continue
+        for seen in sorted(sales, key=lambda one: one.broker_id):
+            _take_sale(unit, seen, seen.updated_at or at)
+        _fills(unit, tuple(sold))
+        unit.store.drop_foreign(item.kind, item.name)
+        unit.touch(item.symbol)
+
+
+def _take_sale(unit: Unit, seen: BrokerOrder, at: dt.datetime) -> None:
+    session = unit.store.last_session()
+    assert session is not None, seen.broker_id
+    number = unit.store.next_order_number(session.session, seen.symbol, OrderKind.EXIT)
+    name = ids.client_order_id(unit.store.installation, session.session, seen.symbol, OrderKind.EXIT, number)
+    order = replace(_row(seen, name, session.session, OrderKind.EXIT, parent="", at=at), note="sold at the broker")
+    unit.store.record_order_once(order)
+    reports.see(unit, seen, seen.status, at)
+    unit.alert(
+        "warning",
+        f"by-hand-{seen.broker_id}",
+        f"{seen.filled_qty} {seen.symbol} of ours were sold at the broker by hand; booked as {name}",
+        symbol=seen.symbol,
+    )
+
+
 def _tell_foreign(unit: Unit, kinds: set[str], found: dict[tuple[str, str], ForeignItem]) -> None:
     """Keep what is foreign now; tell what is new and certain, once, and what is gone."""
     known = {(item.kind, item.name): item for item in unit.store.foreign_items() if item.kind in kinds}
     for key, item in found.items():
         before = known.get(key)
-        same = before is not None and (before.qty, before.detail) == (item.qty, item.detail)
-        if before is not None and same:
+        if before is not None and before.detail == item.detail:
+            item = replace(item, readings=before.readings if before.certain else before.readings + 1)
             if before.certain:
+                if before.qty != item.qty:
+                    unit.store.upsert_foreign(item)
+                    unit.touch(item.symbol)
                 continue
-            item = replace(item, readings=before.readings + 1)
         unit.store.upsert_foreign(item)
         unit.touch(item.symbol)
         if item.certain:
@@ -375,6 +427,9 @@ def marked(unit: Unit, limits: LimitRules, closes: dict[str, float]) -> None:
         )
 
 
-def foreign_in(items: Iterable[ForeignItem], symbol: str) -> bool:
-    """Whether entries in `symbol` wait for what no record explains."""
-    return any(item.symbol == symbol or item.kind == "installation" for item in items)
+def missing_of(items: Iterable[ForeignItem], symbol: str) -> int:
+    """Shares of `symbol` in the ledger that the broker does not hold, or holds for a foreign sell order."""
+    of_symbol = [item for item in items if item.symbol == symbol]
+    extra = sum((item.qty for item in of_symbol if item.kind == "shares"), NO_SHARES)
+    offered = sum((-item.qty for item in of_symbol if item.kind == "order" and item.qty < 0), NO_SHARES)
+    return max(math.ceil(offered - extra), 0)

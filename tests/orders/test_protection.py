@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -9,8 +10,11 @@ from typing import Any
 
 import pytest
 
+from services.exchange.exchange import Exchange
 from services.exchange.faults import Do, Fault
 from services.exchange.orders import Order
+from services.exchange.requests import OrderRequest
+from services.exchange.words import Side, Tif, Type
 from shared.contracts.decisions import StopIntent, TrimIntent
 from shared.contracts.ids import partition_of
 from shared.contracts.market import Bar, SymbolHalted
@@ -131,6 +135,36 @@ def test_a_split_leaves_every_new_share_under_a_stop_of_the_new_price(
     [(kind, shares, stop)] = at_work(floor)
     assert (kind, shares, stop) == ("stop", int(16 * ratio), Decimal("98.4") / ratio)
     assert floor.note("unprotected_share_seconds") == 0
+
+
+def sell_by_hand(floor: Floor, qty: int) -> None:
+    """On the broker's own page: the stop makes way, then the shares are sold in the next minute."""
+
+    def act(exchange: Exchange, now: dt.datetime) -> None:
+        [stop] = [order for order in exchange.book.open_orders("AAPL") if order.status == "new"]
+        assert exchange.cancel(stop.id, now) is None
+        wanted = OrderRequest(symbol="AAPL", qty=Decimal(qty), side=Side.SELL, type=Type.MARKET, time_in_force=Tif.DAY)
+        assert isinstance(exchange.submit(wanted, now), Order)
+        exchange.match(now, [Bar("AAPL", 100.4, 100.4, 100.4, 100.4, 1e6)], now)
+
+    floor.venue.do(act)
+
+
+@pytest.mark.parametrize("qty", [5, 16])
+def test_shares_sold_by_hand_are_booked_as_they_were_sold_and_the_rest_is_covered_again(
+    building: Building, tmp_path: Path, qty: int
+) -> None:
+    floor = bought(building, tmp_path)
+    sell_by_hand(floor, qty)
+    for _ in range(2):
+        floor.reconcile()
+        floor.minute({"AAPL": 100.4})
+    assert floor.held() == sum(position.qty for position in floor.store.list_positions()) == 16 - qty
+    assert at_work(floor) == ([("stop", 11, Decimal("98.4"))] if qty == 5 else [])
+    assert floor.store.account().cash == floor.venue.exchange.book.account.cash
+    by_us = [finding for finding in floor.findings() if finding.invariant != "A6"]  # they were bare until it was seen
+    assert by_us == []
+    assert floor.note("oversold_shares") == 0
 
 
 def test_a_stop_raised_in_the_minute_in_which_it_sells_is_neither_lost_nor_doubled(

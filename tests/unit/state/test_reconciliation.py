@@ -259,6 +259,71 @@ def test_a_split_scales_the_position_and_its_levels(world: World, new: int, old:
     assert len([text for text in texts(world) if "was split" in text]) == 1
 
 
+def sell_by_hand(world: World, qty: int, price: str = "100.40") -> None:
+    """A person cancels our stop on the broker's page and sells at the market; no trade update reaches us."""
+    world.broker.end(world.broker.leg(ENTRY).broker_id, "canceled")
+    order = replace(
+        their_order("AAPL", side="sell"),
+        type="market",
+        limit_price=None,
+        qty=Decimal(qty),
+        submitted_at=world.broker.now,
+    )
+    world.broker.orders[order.broker_id] = order
+    world.broker.fill("by-hand", qty, price)
+    world.executor.told = len(world.broker.events)
+
+
+@pytest.mark.parametrize("qty", [6, 16])
+def test_a_sale_by_hand_is_booked_by_its_own_executions_and_the_rest_is_protected(world: World, qty: int) -> None:
+    sell_by_hand(world, qty)
+    for number in range(2):
+        reconcile(world, f"look-{number}")
+    world.minute(LATER, {"AAPL": 100.3})
+    held = [position.qty for position in world.store.list_positions()]
+    stops = [(stop.qty, stop.resting) for stop in world.store.open_orders("AAPL")]
+    assert (held, stops) == (([10], [(10, True)]) if qty == 6 else ([], []))
+    assert world.store.account().cash == world.broker.cash
+    assert world.store.foreign_items() == []
+    sale = world.store.order_by_broker_id("foreign-AAPL")
+    assert sale is not None
+    assert (sale.client_order_id, sale.status, sale.filled_qty) == ("e7f3-260109-AAPL-exit-1", Status.FILLED, qty)
+    before = everything(world.store)
+    for number in range(3):
+        reconcile(world, f"again-{number}")
+    assert everything(world.store) == before
+
+
+def test_shares_that_went_without_a_trace_are_named_and_only_the_rest_gets_a_stop(world: World) -> None:
+    """The broker would refuse a stop for all of them, and none would be protected."""
+    world.broker.refuse = lambda action: (
+        "insufficient qty available for order (requested: 16, available: 10)"
+        if action.terms is not None and action.terms.qty > 10
+        else ""
+    )
+    world.broker.end(world.broker.leg(ENTRY).broker_id, "canceled")
+    world.broker.shares["AAPL"] = Decimal(10)
+    world.executor.told = len(world.broker.events)
+    for number in range(2):
+        reconcile(world, f"look-{number}")
+    for minute in range(3):
+        world.minute(LATER + minute * MINUTE, {"AAPL": 100.3})
+    [stop] = world.store.open_orders("AAPL")
+    assert (stop.qty, stop.resting) == (10, True)
+    [item] = world.store.foreign_items()
+    assert (item.symbol, item.qty) == ("AAPL", Decimal(-6))
+    assert len([text for text in texts(world) if "the broker holds 10, the ledger 16" in text]) == 1
+
+
+def test_a_stop_that_rests_is_not_made_smaller_by_a_reading_of_the_shares(world: World) -> None:
+    world.broker.shares["AAPL"] = Decimal(0)
+    for number in range(3):
+        reconcile(world, f"look-{number}")
+    world.minute(LATER, {"AAPL": 100.3})
+    [stop] = world.store.open_orders("AAPL")
+    assert (stop.client_order_id, stop.qty, stop.resting) == (LEG, 16, True)
+
+
 def test_shares_sold_by_hand_are_no_split(world: World) -> None:
     world.broker.shares["AAPL"] = Decimal(8)  # half of them, at the same average price
     for number in range(3):

@@ -179,7 +179,6 @@ def book(*orders: Order, held: Position | None = None, close: float | None = 51.
         position=held,
         orders=tuple(one for one in orders if one.status in LIVE),
         exits=(),
-        foreign=False,
         halted=False,
         last_close=close,
         ended=tuple(one for one in orders if one.status not in LIVE),

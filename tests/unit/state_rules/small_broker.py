@@ -112,7 +112,6 @@ class SmallBroker:
             position=self._position() if self.held else None,
             orders=tuple(self.orders[name] for name in sorted(self.orders)),
             exits=tuple(self.rows.values()),
-            foreign=False,
             halted=self.halted,
             last_close=float(self.price),
             ended=tuple(self.ended),

@@ -665,9 +665,25 @@ def test_pause_and_halt_leave_stops_trims_and_exits_alone(level: HaltLevel) -> N
     assert planned(book(stop(), held=position(), exits=(trim(),)), market(halt=level)) == ["stop 50 @ 48.00 for stop-1"]
 
 
-def test_a_symbol_with_foreign_shares_is_managed_as_ours_and_no_more() -> None:
-    assert planned(book(stop(), held=position(), foreign=True)) == []
-    assert planned(book(foreign=True)) == []
+@pytest.mark.parametrize(
+    ("case", "steps"),
+    [
+        pytest.param(book(stop(), held=position(), missing=40), [], id="a stop that rests stays as it is"),
+        pytest.param(book(held=position(), missing=40), ["stop 60 @ 48.00"], id="a new one is for what is there"),
+        pytest.param(book(stop(60), held=position(), missing=40), [], id="and does not grow"),
+        pytest.param(
+            book(stop(60), held=position(), missing=40, exits=(raise_to("49.50"),)),
+            ["stop 60 @ 49.50 for stop-1"],
+            id="but rises",
+        ),
+        pytest.param(book(held=position(), missing=40, exits=(leave(),)), ["exit 60 @ 50.87"], id="so is a sale"),
+        pytest.param(book(stop(), held=position(), missing=100, exits=(leave(),)), [], id="a stop for nothing stays"),
+        pytest.param(book(held=position(), missing=100, exits=(leave(),)), [], id="nothing is sold of nothing"),
+        pytest.param(book(held=position(), missing=120), [], id="fewer than none cannot be there"),
+    ],
+)
+def test_no_order_sells_what_the_broker_does_not_hold(case: SymbolBook, steps: list[str]) -> None:
+    assert planned(case) == steps
 
 
 def test_an_ended_intent_is_not_planned_again() -> None:

@@ -97,9 +97,7 @@ def _stops(exchange: Exchange) -> list[Order]:
     return sorted(found, key=lambda order: order.number)
 
 
-def _order(
-    exchange: Exchange, symbol: str, side: Side, qty: Decimal, limit: Decimal | None, now: dt.datetime
-) -> None:
+def _order(exchange: Exchange, symbol: str, side: Side, qty: Decimal, limit: Decimal | None, now: dt.datetime) -> None:
     exchange.submit(
         OrderRequest(
             symbol=symbol,

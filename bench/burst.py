@@ -22,14 +22,15 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Final
 
+from bench.server import admin
 from shared.contracts import ids
 from shared.contracts.market import Bar, Bars, DailyBar, DailyHistory, SessionOpened
 from shared.contracts.message import Message
 from shared.contracts.views import CandidateChanged, PartitionDecided
 from shared.domain import calendar
 from shared.domain.calendar import Session
-from shared.runtime.bus import Bus, connect_redis
-from shared.runtime.embedded import embedded_url, start_server
+from shared.runtime.bus import Bus
+from shared.runtime.embedded import start_server
 from shared.runtime.settings import BusSettings
 from shared.runtime.supervisor import ChildSpec, Supervisor
 
@@ -47,7 +48,7 @@ class Rig:
     def __init__(self, home: Path, signals: int) -> None:
         self.home = home
         self.server = start_server(home / "data")
-        self.bus = Bus(connect_redis(embedded_url(home / "data")), BusSettings(), "bench")
+        self.bus = Bus(admin(home / "data"), BusSettings(), "bench")
         self.market = [f"M{number:05d}" for number in range(SYMBOLS)]
         self.candidates = self.market[:: SYMBOLS // CANDIDATES][:CANDIDATES]
         self.position = {"positions": "0", "candidates": "0"}

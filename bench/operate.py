@@ -26,6 +26,7 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
+from bench.server import admin
 from cli.inprocess.direct_broker import DirectBroker
 from services.exchange.exchange import Exchange, new_book
 from services.exchange.faults import Faults
@@ -40,8 +41,8 @@ from shared.contracts.exchange_rules import ExchangeRules
 from shared.contracts.market import Bar, SessionOpened
 from shared.contracts.orders import OrderTerms
 from shared.contracts.vocabulary import OrderClass, OrderType, Side, TimeInForce
-from shared.runtime.bus import Bus, BusDown, connect_redis
-from shared.runtime.embedded import embedded_url, start_server
+from shared.runtime.bus import Bus, BusDown
+from shared.runtime.embedded import start_server
 from shared.runtime.settings import DEMO_KEY, BusSettings
 from shared.runtime.supervisor import ChildSpec, Supervisor
 
@@ -153,7 +154,7 @@ class Home:
     def running(self) -> Iterator[Bus]:
         """State, executors and a listener by the wall clock, in a session that lasts from now for a few hours."""
         server = start_server(self.folder / "data")
-        client = connect_redis(embedded_url(self.folder / "data"))
+        client = admin(self.folder / "data")
         bus = Bus(client, BusSettings(), "bench")
         specs = [ChildSpec(name="state-1", module="services.state")]
         specs += [

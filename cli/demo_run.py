@@ -13,7 +13,7 @@ import typer
 from msgspec import Struct
 
 from cli import market
-from cli.installation import Installation, bus_of, free_port, home_held, url_of
+from cli.installation import Installation, bus_of, free_port, home_held
 from cli.lists import tell_complaints
 from cli.options import settings_of_home
 from cli.picture import picture
@@ -27,6 +27,7 @@ from cli.trouble import DONE, NOT_WELL, STOPPED, Trouble
 from shared.contracts.journal import DeadLetter
 from shared.runtime.bus import Bus
 from shared.runtime.loop import Stop
+from shared.runtime.process import url_of
 from shared.runtime.settings import DEMO_KEY, ExchangeSettings, RecordedFeed, Settings, SyntheticFeed
 
 SYMBOLS: Final = 12
@@ -103,7 +104,8 @@ def play_of(asked: Asked, settings: Settings) -> Play:
         seed=asked.seed,
         watchlist=market.chosen(asked.watchlist, symbols, where),
     )
-    bus = hashlib.sha256(f"{settings.bus.url} {settings.bus.prefix}".encode()).hexdigest()[:12]
+    where = url_of(settings).rpartition("@")[2]  # a new password is no other bus
+    bus = hashlib.sha256(f"{where} {settings.bus.prefix}".encode()).hexdigest()[:12]
     return Play(market=played, first=first, last=last, bus=bus if settings.bus.url else "")
 
 

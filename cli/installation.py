@@ -16,8 +16,9 @@ from cli.options import typed
 from cli.place import require_account
 from cli.trouble import Trouble
 from services.state.store import read_only
-from shared.runtime.bus import Bus, BusDown, connect_redis
-from shared.runtime.embedded import NoServer, embedded_url, start_server
+from shared.runtime.bus import Bus, BusDown, BusRefuses
+from shared.runtime.embedded import NoServer, start_server
+from shared.runtime.process import client_of, url_of
 from shared.runtime.settings import AlpacaFeed, Settings
 from shared.runtime.supervisor import GIVE_UP_AFTER, ChildSpec, HomeLock, Supervisor
 
@@ -83,7 +84,7 @@ class Installation:
         data = self._settings.data_folder
         try:
             if self._settings.bus.url is None:
-                self._server = start_server(data)
+                self._server = start_server(data, self._settings.bus.prefix)
                 with bus_of(self._settings) as bus:
                     bus.forget("health:*")  # a process of an earlier run would look like one that hangs
             self._supervisor = Supervisor(children_of(self._settings), _variables(self._settings), data)
@@ -100,7 +101,7 @@ class Installation:
             self._server_ends += 1
             if self._server_ends >= GIVE_UP_AFTER:
                 raise NoServer(f"the embedded server ended {self._server_ends} times; see {self._server_log}")
-            self._server = start_server(self._settings.data_folder)
+            self._server = start_server(self._settings.data_folder, self._settings.bus.prefix)
         self._supervisor.tend()
 
     def pids(self) -> dict[str, int]:
@@ -159,11 +160,6 @@ def _variables(settings: Settings) -> dict[str, str]:
     return found
 
 
-def url_of(settings: Settings) -> str:
-    """Address of the server that `settings` mean."""
-    return settings.bus.url or embedded_url(settings.data_folder)
-
-
 def end(server: subprocess.Popen[bytes]) -> None:
     """Ask a server to write what it has and end; it gets a moment for that."""
     server.terminate()
@@ -192,6 +188,8 @@ def require_answer(settings: Settings) -> None:
     try:
         with bus_of(settings) as bus:
             bus.life()
+    except BusRefuses as fault:
+        raise Trouble(f"bus.url: {fault}; look at bus.password and bus.passwords") from None
     except BusDown:
         raise Trouble(no_server(settings)) from None
 
@@ -206,7 +204,7 @@ def free_port(host: str) -> int:
 @contextlib.contextmanager
 def bus_of(settings: Settings) -> Iterator[Bus]:
     """A connection to the server that `settings` mean, whether it answers or not."""
-    client = connect_redis(url_of(settings))
+    client = client_of(settings, "cli")
     with contextlib.closing(client):
         yield Bus(client, settings.bus, "cli")
 
@@ -221,6 +219,8 @@ def await_end_of_server(settings: Settings) -> None:
         while time.monotonic() < give_up:
             try:
                 bus.life()
+            except BusRefuses:
+                pass  # somebody answers
             except BusDown:
                 return
             time.sleep(0.05)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from cli import (
+    acl,
     audit,
     backup,
     check,
@@ -77,6 +78,7 @@ for part in (
     views,
     tail,
     research,
+    acl,
 ):
     part.register(app)
 

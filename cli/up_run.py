@@ -9,7 +9,7 @@ import typer
 from msgspec import Struct
 
 from cli import market
-from cli.installation import Installation, end, home_held, is_conducted, url_of
+from cli.installation import Installation, end, home_held, is_conducted
 from cli.lists import tell_complaints
 from cli.options import settings_of_home
 from cli.playing import TEND_S, moments, settings_with
@@ -18,6 +18,7 @@ from cli.show import compact_json
 from cli.trouble import DONE, Trouble
 from shared.runtime.embedded import start_server
 from shared.runtime.loop import Stop
+from shared.runtime.process import url_of
 from shared.runtime.settings import AlpacaFeed, Settings
 
 SAFE_WORDS = {
@@ -65,7 +66,7 @@ def serve(as_json: bool, seconds: float | None) -> int:
     stop = Stop().on_signals()
     give_up = time.monotonic() + seconds if seconds is not None else None
     with home_held(settings):
-        child = start_server(settings.data_folder)
+        child = start_server(settings.data_folder, settings.bus.prefix)
         try:
             socket = url_of(settings).removeprefix("unix://")
             look = f"redis-cli -s {socket} XRANGE {settings.bus.prefix}intents - + COUNT 5"

@@ -1,6 +1,7 @@
 """Makes the pages that are tables of the code: `python -m docs.generate`. A test says when they are behind.
 
 docs/streams.md        from shared/contracts/streams.py and the messages' own docstrings
+docs/permissions.md    from shared/contracts/streams.py, keys.py and shared/runtime/permissions.py
 docs/configuration.md  from the settings models
 docs/imports.md        from tests/architecture.py
 docs/order-life.md     from shared/domain/order_life.py
@@ -21,9 +22,11 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from shared.contracts.streams import STREAMS
+from shared.contracts.keys import KEYS, OWN
+from shared.contracts.streams import ANY, STREAMS
 from shared.contracts.vocabulary import Status
 from shared.domain.order_life import BROKER_EVENTS, LIVE, ORDER_LIFE, RANK, Event
+from shared.runtime.permissions import SERVICES, may_read, may_write
 from shared.runtime.settings import OUTSIDE, AlpacaFeed, RecordedFeed, Settings, SyntheticFeed
 from tests import architecture
 from tests.conformance.all_cases import CASES
@@ -57,6 +60,13 @@ table. A stream named `bars:N` exists once per partition. Each is cut at about t
 oldest first. `*` stands for every process. What stands on a stream *of one life* is said again from the session's start
 when the bus is a new one (wiped, or its server restarted): its entries bear the number of their life in a field `life`,
 and readers leave out those of another."""
+ABOUT_PERMISSIONS: Final = """\
+Each service signs in to the server as a user of its own, `ev2-state` and so on (`bus.prefix`, then the service). The
+server refuses whatever does not stand here; shared/runtime/permissions.py makes its ACL file of the same tables, and
+tests/unit/runtime/test_permissions.py tries everything else. Appending is `XADD` alone: nobody can shorten, overwrite
+or remove a stream, except that state drops streams of another life of the bus (`UNLINK`), that cli and dashboard take
+back a command that nobody answered (`XDEL` on `commands`), and that cli empties a bus that is to be used anew (`DEL`).
+Everybody may also `PING`, `INFO` and `SCAN`."""
 ABOUT_CONFIGURATION: Final = """\
 One TOML file, `execution.toml` in the home folder, and the environment over it. `[entry] max_drift = 0.02` in the file
 is `EV2_ENTRY__MAX_DRIFT=0.02` in the environment; lists are JSON there. A process reads them once, at its start. An
@@ -79,6 +89,7 @@ def pages() -> dict[str, str]:
     """File name → its whole text."""
     return {
         "streams.md": streams(),
+        "permissions.md": permissions(),
         "configuration.md": configuration(),
         "imports.md": imports(),
         "order-life.md": order_life(),
@@ -115,6 +126,47 @@ def streams() -> str:
             lines += [f"**`{kind.__name__}`** ({', '.join(_fields(kind))})", *_indented(_docstring(kind)), ""]
         lines.pop()
     return _text(lines)
+
+
+def permissions() -> str:
+    """Who may read and write what on the server."""
+    streams_of = (
+        (
+            service,
+            ", ".join(f"`{name}`" for name in may_write(service)),
+            ", ".join(f"`{name}`" for name in may_read(service)) if len(may_read(service)) < len(STREAMS) else "all",
+        )
+        for service in SERVICES
+    )
+    keys_of = (
+        (
+            f"`{keys.name.replace(OWN, 'SERVICE')}`",
+            keys.kind,
+            "; ".join(
+                f"{', '.join('each its own' if who == ANY else who for who in use.who)}: {' '.join(use.commands)}"
+                for use in keys.uses
+                if use.writes
+            ),
+            keys.about,
+        )
+        for keys in KEYS
+    )
+    return _text(
+        [
+            "# Permissions",
+            MADE.format("shared/contracts/streams.py and shared/contracts/keys.py"),
+            "",
+            ABOUT_PERMISSIONS,
+            "",
+            "## Streams",
+            "",
+            *table(("user", "appends to", "reads"), streams_of),
+            "",
+            "## Other keys",
+            "",
+            *table(("key", "kind", "who changes it, by which commands", "what"), keys_of),
+        ]
+    )
 
 
 def configuration() -> str:

@@ -12,7 +12,6 @@ from typing import Any, Final
 import typer
 from msgspec import Struct
 
-from cli.installation import url_of
 from cli.options import settings_of_home
 from cli.show import print_json
 from cli.trouble import DONE, NOT_CONFIRMED, NOT_WELL
@@ -20,8 +19,9 @@ from shared.contracts import commands
 from shared.contracts.commands import Command
 from shared.contracts.journal import JournalEntry
 from shared.runtime import health
-from shared.runtime.bus import Bus, BusDown, connect_redis
+from shared.runtime.bus import Bus, BusDown
 from shared.runtime.commands import give
+from shared.runtime.process import client_of
 from shared.runtime.settings import Settings
 
 WITHIN_S: Final = 5.0
@@ -93,7 +93,7 @@ def _person() -> str:
 @contextlib.contextmanager
 def bus_in_haste(settings: Settings) -> Iterator[Bus]:
     """A connection that gives up after two seconds."""
-    client = connect_redis(url_of(settings), REQUEST_S)
+    client = client_of(settings, "cli", REQUEST_S)
     with contextlib.closing(client):
         yield Bus(client, settings.bus, "cli")
 

@@ -156,7 +156,7 @@ def _bus(sight: Sight) -> Gate:
             return _red("bus", f"answers; silent: {', '.join(silent)}", "see the logs in data/logs")
         return _green("bus", f"answers, {len(services) - len(silent)} processes alive")
     if sight.settings.bus.url is not None:
-        return _red("bus", "the configured server does not answer", "look at bus.url or EV2_REDIS_URL")
+        return _red("bus", f"the configured server does not answer ({services.why})", "look at bus.url, bus.passwords")
     if sight.runs:
         return _red("bus", "the embedded server does not answer", "see data/logs/redis.log")
     try:

@@ -4,16 +4,20 @@ Readers use plain XREAD from positions of their own. Writes are never repeated s
 silent retries, which doubles entries): a failed write raises `BusDown`, and whoever holds the outbox sends it again.
 
     BusDown    the server does not answer; try again
+    BusRefuses a BusDown: it answers, and does not take the user and password
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import redis
 from msgspec import Struct
+from pydantic import SecretStr
 from redis.backoff import NoBackoff
+from redis.connection import parse_url
+from redis.credentials import CredentialProvider
 from redis.retry import Retry
 
 from shared.contracts import streams, wire
@@ -28,6 +32,10 @@ SOCKET_TIMEOUT_S: Final = 6.0
 
 class BusDown(Exception):
     """The server does not answer, or lost the connection; what was asked may or may not have been done."""
+
+
+class BusRefuses(BusDown):
+    """The server answers, but lets this user and password do nothing."""
 
 
 class Entry(Struct, frozen=True):
@@ -55,22 +63,43 @@ class Life(Struct, frozen=True):
     epoch: int
 
 
-def connect_redis(url: str, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Redis:
-    """A client without silent retries. timeout_s: of one request.
+class Account(Struct, frozen=True):
+    """How to sign in. password: asked at each connection, so that it may be changed; None: there is none."""
+
+    user: str
+    password: Callable[[], SecretStr | None]
+
+
+class _SignIn(CredentialProvider):
+    def __init__(self, account: Account) -> None:
+        self._account = account
+
+    def get_credentials(self) -> Any:
+        password = self._account.password()
+        return (self._account.user, password.get_secret_value()) if password is not None else ()
+
+
+def connect_redis(url: str, timeout_s: float = SOCKET_TIMEOUT_S, account: Account | None = None) -> redis.Redis:
+    """A client without silent retries. timeout_s: of one request. account: where `url` names no user or password.
 
     url: redis://, rediss:// or unix://. Raises BusDown for one that no server can have.
     """
     try:
+        own: Mapping[str, Any] = parse_url(url)  # type: ignore[no-untyped-call]
+        named = "username" in own or "password" in own
         return redis.Redis.from_url(
             url,
+            credential_provider=_SignIn(account) if account is not None and not named else None,
+            driver_info=None,  # two requests less a connection, and two permissions
             socket_timeout=timeout_s,
             socket_connect_timeout=min(timeout_s, 3.0),
             retry=Retry(NoBackoff(), 0),
             retry_on_timeout=False,
             decode_responses=False,
         )
-    except ValueError as fault:
-        raise BusDown(str(fault)) from fault
+    except ValueError:
+        # Never the fault's own text: it shows parts of the address, in which a password may stand.
+        raise BusDown("bus.url is no address of a server; write redis://, rediss:// or unix://") from None
 
 
 class Bus:
@@ -292,6 +321,8 @@ class _Faults:
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: object, fault: BaseException | None, trace: object) -> None:
+        if isinstance(fault, redis.AuthenticationError):
+            raise BusRefuses("the server does not take this process's user and password") from fault
         if isinstance(fault, redis.ConnectionError | redis.TimeoutError | redis.InvalidResponse):
             raise BusDown(str(fault)) from fault
         if isinstance(fault, redis.ResponseError) and str(fault).startswith(("MISCONF", "OOM", "LOADING")):

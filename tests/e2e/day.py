@@ -19,6 +19,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from bench.server import admin
 from cli.inprocess.engine import Engine
 from services.market_data.sources import build_source
 from services.state.__main__ import setup_of
@@ -27,8 +28,8 @@ from services.state.store import Store
 from shared.contracts import streams
 from shared.contracts.message import Message
 from shared.domain import calendar
-from shared.runtime.bus import Bus, connect_redis
-from shared.runtime.embedded import embedded_url, start_server
+from shared.runtime.bus import Bus
+from shared.runtime.embedded import start_server
 from shared.runtime.halt import HaltFile
 from shared.runtime.settings import AlpacaFeed, Settings, load_settings
 
@@ -145,7 +146,7 @@ def desk_of(played: Played, home: Path, *services: str) -> Iterator[Desk]:
     try:
         if "server" in services:
             processes["server"] = start_server(settings.data_folder)
-            bus = Bus(connect_redis(embedded_url(settings.data_folder)), settings.bus, "state")
+            bus = Bus(admin(settings.data_folder), settings.bus, "state")
             _publish(settings, bus, played.messages)
         for name in ("state", "dashboard"):
             if name in services or name == "dashboard":

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.server import admin_url
 from shared.runtime.bus import Bus, connect_redis
-from shared.runtime.embedded import embedded_url, start_server
+from shared.runtime.embedded import start_server
 from shared.runtime.settings import BusSettings
 
 
@@ -22,7 +23,7 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     folder: Path = tmp_path_factory.mktemp("server")
     child = start_server(folder)
-    yield embedded_url(folder)
+    yield admin_url(folder)
     child.terminate()
     child.wait(timeout=5)
 

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from bench.server import admin
 from shared.contracts.market import Bar, Bars
 from shared.contracts.outgoing import Latest
-from shared.runtime.bus import Bus, connect_redis
-from shared.runtime.embedded import embedded_url, start_server
+from shared.runtime.bus import Bus
+from shared.runtime.embedded import start_server
 from shared.runtime.settings import BusSettings
 from tests.unit.cli.ledgers import make_ledger
 
@@ -37,7 +38,7 @@ def execution(tmp_path: Path) -> Callable[..., Told]:
 def bus(tmp_path: Path) -> Iterator[Bus]:
     """The bus of that home, in its first life."""
     server = start_server(tmp_path / "data")
-    client = connect_redis(embedded_url(tmp_path / "data"))
+    client = admin(tmp_path / "data")
     made = Bus(client, BusSettings(), "test")
     made.set_epoch(1)
     yield made

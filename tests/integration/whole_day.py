@@ -15,6 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
+from bench.server import admin
 from cli.inprocess.engine import Engine
 from cli.picture import Picture, picture
 from services.market_data.sources import build_source
@@ -23,8 +24,7 @@ from services.state.digest import digest
 from services.state.sources import CandidateFiles
 from services.state.store import Store
 from shared.domain import calendar
-from shared.runtime.bus import Bus, BusDown, connect_redis
-from shared.runtime.embedded import embedded_url
+from shared.runtime.bus import Bus, BusDown
 from shared.runtime.halt import HaltFile
 from shared.runtime.settings import AlpacaFeed, BusSettings, load_settings
 
@@ -79,7 +79,7 @@ def play(
 
 
 def _kill_at(home: Path, demo: subprocess.Popen[bytes], kills: list[tuple[int, str]]) -> None:
-    client = connect_redis(embedded_url(home / "data"))
+    client = admin(home / "data")
     bus = Bus(client, BusSettings(), "test")
     while kills and demo.poll() is None:
         minute, service = kills[0]

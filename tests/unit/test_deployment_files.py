@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]
+from pydantic import SecretStr
 
 from shared.runtime.settings import OUTSIDE, Settings, load_settings
 
@@ -116,7 +117,7 @@ def test_the_variables_are_settings_and_make_a_dry_run_on_the_synthetic_market(m
     assert len({tuple(variables(name).items()) for name in OURS}) == 1, "one environment for all"
     settings = settings_of(variables("state"), monkeypatch)
     assert (settings.broker.kind, settings.feed.kind, settings.run.pace) == ("exchange", "synthetic", "conducted")
-    assert settings.bus.url == "redis://redis:6379/0"
+    assert settings.bus.url == SecretStr("redis://redis:6379/0")
     assert settings.broker.rest_address == f"http://exchange:{settings.exchange.port}"
     assert settings.broker.stream_address == f"ws://exchange:{settings.exchange.port}/stream"
     assert len(settings.candidates.watchlist) == 12

@@ -18,13 +18,14 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from bench.server import admin
 from services.alerts.desk import Delivery
 from services.alerts.notes import Level
 from services.alerts.service import MEMORY, POSITIONS, Alerts, memory_of
 from services.alerts.sources import Address, Apart, ApprisePost, addresses, name_of
 from shared.contracts.outgoing import Latest
-from shared.runtime.bus import Bus, Entry, connect_redis
-from shared.runtime.embedded import embedded_url, start_server
+from shared.runtime.bus import Bus, Entry
+from shared.runtime.embedded import start_server
 from shared.runtime.settings import AlertSettings, BadSettings, BusSettings, load_settings
 from tests.unit.alerts.messages import NOON, SECOND, alert, desk
 
@@ -218,7 +219,7 @@ def address(url: str) -> Address:
 def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
     folder: Path = tmp_path_factory.mktemp("alerts")
     server = start_server(folder)
-    client = connect_redis(embedded_url(folder))
+    client = admin(folder)
     made = Bus(client, BusSettings(), "state")
     made.set_epoch(1)
     yield made
@@ -228,15 +229,16 @@ def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
 
 
 def test_the_process_tells_one_address_while_another_hangs_and_pings_the_heartbeat(bus: Bus, tmp_path: Path) -> None:
+    socket = Path(bus.client.connection_pool.connection_kwargs["path"])
     with inbox() as (port, got), silence() as dumb:
         variables = {
             "EV2_HOME": str(tmp_path),
-            "EV2_BUS__URL": bus.client.connection_pool.connection_kwargs["path"],
+            "EV2_BUS__URL": f"unix://{socket}",
+            "EV2_BUS__PASSWORDS": str(socket.parent / "passwords"),
             "EV2_ALERTS__WARNING": json.dumps([f"json://127.0.0.1:{dumb}", f"json://127.0.0.1:{port}/?rto=30"]),
             "EV2_ALERTS__HEARTBEAT": f"http://127.0.0.1:{port}/alive",
             "EV2_ALERTS__PAUSE": "0",
         }
-        variables["EV2_BUS__URL"] = f"unix://{variables['EV2_BUS__URL']}"
         process = subprocess.Popen([sys.executable, "-m", "services.alerts"], env={**os.environ, **variables})
         try:
             bus.show_health("state:1", {"beat": dt.datetime.now(dt.UTC).isoformat()}, 60)

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from shared.runtime.bus import connect_redis
-from shared.runtime.embedded import NoServer, embedded_url, find_server, socket_path, start_server
+from bench.server import admin
+from shared.runtime.embedded import NoServer, find_server, socket_path, start_server
 from tests.unit.runtime.waiting import is_running, wait_until
 
 ROOT = Path(__file__).parents[3]
@@ -49,7 +49,7 @@ def test_a_long_home_gets_a_short_socket_since_the_kernel_takes_no_long_one(tmp_
 def test_it_answers_on_a_private_socket_keeps_a_log_of_writes_and_listens_on_no_port(tmp_path: Path) -> None:
     server = start_server(tmp_path)
     try:
-        client = connect_redis(embedded_url(tmp_path))
+        client = admin(tmp_path)
         config: Any = client.config_get("*")
         values = {name.decode() if isinstance(name, bytes) else name: value for name, value in config.items()}
         assert values["appendonly"] in ("yes", b"yes")

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.server import admin_url
 from shared.runtime.bus import Bus, connect_redis
-from shared.runtime.embedded import embedded_url, start_server
+from shared.runtime.embedded import start_server
 from shared.runtime.healthcheck import trouble
 from shared.runtime.loop import Health
 from shared.runtime.settings import BusSettings
@@ -43,7 +44,7 @@ def test_the_newest_beat_decides(views: dict[str, dict[str, str]], reason: str) 
 @pytest.fixture
 def url(tmp_path: Path) -> Iterator[str]:
     server = start_server(tmp_path)
-    yield embedded_url(tmp_path)
+    yield admin_url(tmp_path)
     server.terminate()
     server.wait(timeout=5)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from shared.contracts.rules import Rules
 from shared.runtime.settings import (
@@ -174,7 +175,9 @@ def test_alpacas_own_variables_serve_for_its_keys_and_never_for_the_paper_exchan
 
 
 def test_the_given_server_is_used(load: Load) -> None:
-    assert load(EV2_REDIS_URL="redis://redis:6379/0").bus.url == "redis://redis:6379/0"
+    given = load(EV2_REDIS_URL="redis://ann:hunter2@redis:6379/0")
+    assert given.bus.url == SecretStr("redis://ann:hunter2@redis:6379/0")
+    assert "hunter2" not in repr(given) + given.model_dump_json()
 
 
 def test_settings_cannot_be_changed_once_they_were_read(load: Load) -> None:

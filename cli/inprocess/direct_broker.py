@@ -61,6 +61,9 @@ class DirectBroker:
     def clock(self) -> Answer:
         return self._ask("GET", "/v2/clock")
 
+    def asset(self, symbol: str) -> Answer:
+        return self._ask("GET", f"/v2/assets/{symbol}")
+
     def _pages(self, path: str, query: dict[str, str], behind: Any) -> Answer:
         found: list[Any] = []
         while True:

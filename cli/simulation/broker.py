@@ -74,6 +74,9 @@ class SimulatedBroker:
     def clock(self) -> Answer:
         return self._line.ask(lambda broker: broker.clock())
 
+    def asset(self, symbol: str) -> Answer:
+        return self._line.ask(lambda broker: broker.asset(symbol))
+
     def _send(self, point: str, call: Callable[[Broker], Answer]) -> Answer:
         self._sends("executor.before_send")
         fault = self._line.passes(point)

@@ -138,6 +138,9 @@ class AlpacaBroker:
     def clock(self) -> Answer:
         return self._read(self._client.get_clock)
 
+    def asset(self, symbol: str) -> Answer:
+        return self._read(lambda: self._client.get_asset(symbol))
+
     def _orders(self, status: enums.QueryOrderStatus, since: dt.datetime | None) -> Answer:
         def page(so_far: list[Any]) -> Answer:
             after = _submitted(so_far[-1]) - _OVERLAP if so_far else since

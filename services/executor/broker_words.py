@@ -21,7 +21,7 @@ from typing import Final, TypeVar
 from msgspec import Struct
 
 from shared.contracts.ids import is_symbol
-from shared.contracts.orders import BrokerAccount, BrokerEvent, BrokerFill, BrokerOrder, BrokerPosition
+from shared.contracts.orders import BrokerAccount, BrokerAsset, BrokerEvent, BrokerFill, BrokerOrder, BrokerPosition
 
 STATUSES: Final = frozenset(
     {
@@ -218,6 +218,14 @@ def read_market(raw: object) -> BrokerClock:
         next_open=_stamp(fields, "next_open", "clock"),
         next_close=_stamp(fields, "next_close", "clock"),
     )
+
+
+def read_asset(raw: object) -> BrokerAsset:
+    """Whether an asset is traded: it is active, and the broker takes orders in it. Raises Unreadable."""
+    fields = _object(raw, "asset")
+    name = f"asset {_symbol(fields, 'asset')}"
+    active = _text(fields, "status", name, _ID) == "active"
+    return BrokerAsset(symbol=_symbol(fields, name), tradable=_flag(fields, "tradable", name) and active)
 
 
 def read_update(raw: object) -> tuple[BrokerEvent, tuple[Dropped, ...]]:

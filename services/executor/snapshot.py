@@ -7,7 +7,7 @@ its account.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, TypeVar
 
 from msgspec import Struct
@@ -18,6 +18,7 @@ from services.executor.broker_words import (
     Unreadable,
     raw_text,
     read_account,
+    read_asset,
     read_clock,
     read_fills,
     read_market,
@@ -25,12 +26,14 @@ from services.executor.broker_words import (
     read_orders,
     read_positions,
 )
-from shared.contracts.orders import BrokerFill, BrokerOrder, BrokerPosition, BrokerSnapshot
+from shared.contracts.orders import BrokerAsset, BrokerFill, BrokerOrder, BrokerPosition, BrokerSnapshot
 
 LOOK_BACK: Final = dt.timedelta(days=5)
 """Orders and executions are read again from here: the previous session, over any long weekend."""
 MOST_VANISHED: Final = 20
 """Orders that left the open list without a trace are read one by one, up to so many in one snapshot."""
+
+NOT_FOUND: Final = 404
 
 T = TypeVar("T")
 
@@ -52,8 +55,8 @@ class Reader:
         self._pace = pace
         self._open_before: set[str] = set()
 
-    def snapshot(self, request: str, message_id: str) -> Taken:
-        """What the broker holds now. `at` is the broker's own time.
+    def snapshot(self, request: str, message_id: str, symbols: Iterable[str] = ()) -> Taken:
+        """What the broker holds now, and which of `symbols` it trades. `at` is the broker's own time.
 
         Orders are the open ones and all that were submitted in the last days. An order older than that which was open
         at the last snapshot and is no longer is read by its id, since no list shows when it ended.
@@ -72,6 +75,7 @@ class Reader:
         executed: tuple[BrokerFill, ...] | None = _list(fills, read_fills, dropped)
         known, left_out = orders
         dropped += left_out
+        assets = tuple(asset for symbol in symbols if (asset := self._asset(symbol, dropped)) is not None)
         failures = _failures(clock=at, account=said, positions=held, orders=known, fills=executed)
         snapshot = BrokerSnapshot(
             id=message_id,
@@ -85,8 +89,16 @@ class Reader:
             dropped=(*(element.reason for element in dropped), *failures),
             events_seen=clock.events_seen if isinstance(clock, Replied) else None,
             is_open=market.is_open if market is not None else None,
+            assets=assets,
         )
         return Taken(snapshot, tuple(dropped))
+
+    def _asset(self, symbol: str, dropped: list[Dropped]) -> BrokerAsset | None:
+        answer = self._ask(lambda: self._broker.asset(symbol))
+        if isinstance(answer, Replied) and answer.status == NOT_FOUND and answer.code is not None:
+            return BrokerAsset(symbol=symbol, tradable=False)
+        read = _read(answer, read_asset, dropped)
+        return read if read is not None and read.symbol == symbol else None
 
     def _orders(self, since: dt.datetime) -> tuple[tuple[BrokerOrder, ...] | None, list[Dropped]]:
         dropped: list[Dropped] = []

@@ -249,7 +249,8 @@ class Executor:
 
     def _reconcile(self, claimed: Claimed) -> list[Message]:
         action = claimed.action
-        taken = self._reader.snapshot(action.id, f"snapshot-{action.id}-{claimed.reply.attempt}-{self._name}")
+        message_id = f"snapshot-{action.id}-{claimed.reply.attempt}-{self._name}"
+        taken = self._reader.snapshot(action.id, message_id, action.symbols)
         snapshot, dropped = taken.snapshot, taken.dropped
         if action.target or action.target_broker_id:
             named = self._named(action)

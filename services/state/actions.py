@@ -12,7 +12,7 @@ from typing import Final, assert_never
 
 from msgspec.structs import replace
 
-from services.state import intents
+from services.state import assets, intents
 from services.state.model import Order
 from services.state.records import ActionRow, ActionStatus
 from services.state.unit import Unit
@@ -170,6 +170,7 @@ def as_asked(unit: Unit, row: ActionRow) -> Action:
         terms=terms(order) if order is not None else None,
         target=row.target,
         target_broker_id=(target.broker_id or "") if target is not None else "",
+        symbols=assets.to_ask(unit.store) if row.kind is ActionKind.RECONCILE else (),
     )
 
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from services.state import working
+from services.state import assets, working
 from services.state.admission import on_arrival
 from services.state.model import Candidate, EntryRow, ExitRow, IntentStatus, Position
 from services.state.pricing import due_at
@@ -231,7 +231,7 @@ def _entry(unit: Unit, setup: Setup, candidates: Candidates, entry: EntryIntent,
         symbol=entry.symbol,
         cause=entry.cause,
     )
-    refusal = on_arrival(spent=spent, tradable=not unit.store.note(f"untradable-{entry.symbol}"))
+    refusal = on_arrival(spent=spent, tradable=assets.is_traded(unit.store, entry.symbol))
     if refusal is not None:
         working.refuse(unit, row, refusal, stage="arrival")
     if candidate is not None and not candidate.spent:

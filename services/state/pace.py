@@ -216,18 +216,18 @@ class Conducted:
         return True
 
     def _open(self, unit: Unit, stage: Stage) -> bool:
-        """Roll the session, read the account, then ingest candidates."""
+        """Roll the session and ingest candidates, then read the account, and which of them the broker trades."""
         opened = self._memory.session
         if opened is None or opened.session != stage.session:
             unit.alert_once("critical", "session", f"{stage.tick}: market data did not open {stage.session} on `daily`")
             return False
         if not sessions.begun(unit, opened):
             sessions.roll(unit, opened)
+            self._lists.ingest(unit)
         if _opening_equity_missing(unit, opened):
             if self._since.again("opening", GAP_S, at_once=True):
                 actions.reconcile(unit, "session opening")
             return False
-        self._lists.ingest(unit)
         return True
 
 

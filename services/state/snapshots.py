@@ -16,7 +16,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from services.state import account_stop, actions, fills, numbers, reports, splits
+from services.state import account_stop, actions, assets, fills, numbers, reports, splits
 from services.state.model import Order
 from services.state.records import ActionRow, ActionStatus, ForeignItem
 from services.state.unit import LONG_AGO, Unit
@@ -59,6 +59,7 @@ def on_snapshot(unit: Unit, snapshot: BrokerSnapshot, limits: LimitRules) -> Non
         _shares(unit, snapshot.positions)
         if snapshot.orders is not None:
             _sold_by_hand(unit, snapshot.orders, snapshot.fills, snapshot.at)
+    assets.learn(unit, snapshot.assets)
     if snapshot.account is not None:
         _account(unit, snapshot.account, limits, request)
     if first:

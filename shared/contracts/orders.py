@@ -35,6 +35,7 @@ class Action(Struct, frozen=True, kw_only=True):
     id: the order's client order id for submit and replace (the new order's), else an id of its own.
     terms: the order to create (submit), or to create in place of the target (replace).
     target, target_broker_id: the order to replace or cancel, by our id and the broker's.
+    symbols: of a reconciliation, those of which the broker is to say whether it trades them.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Action(Struct, frozen=True, kw_only=True):
     terms: OrderTerms | None = None
     target: str = ""
     target_broker_id: str = ""
+    symbols: tuple[str, ...] = ()
 
 
 class ClaimRequest(Message, frozen=True, kw_only=True):
@@ -159,6 +161,13 @@ class BrokerEvent(Message, frozen=True, kw_only=True):
     seq: int | None = None
 
 
+class BrokerAsset(Struct, frozen=True, kw_only=True):
+    """Whether the broker trades `symbol`; one that it does not know it does not trade."""
+
+    symbol: str
+    tradable: bool
+
+
 class BrokerSnapshot(Message, frozen=True, kw_only=True):
     """What the broker holds, read element by element.
 
@@ -166,6 +175,7 @@ class BrokerSnapshot(Message, frozen=True, kw_only=True):
     dropped: elements that could not be read, with the reason. A failed list is None, which is never "none".
     events_seen: highest trade-update number sent before the first of these reads, where the broker numbers them.
     is_open: whether the broker says that the market is open; None: it did not say.
+    assets: of the symbols that were asked for those that could be read.
     """
 
     request: str
@@ -176,6 +186,7 @@ class BrokerSnapshot(Message, frozen=True, kw_only=True):
     dropped: tuple[str, ...] = ()
     events_seen: int | None = None
     is_open: bool | None = None
+    assets: tuple[BrokerAsset, ...] = ()
 
 
 class ListenerConnected(Message, frozen=True, kw_only=True):

@@ -18,9 +18,10 @@ from services.exchange.words import Side, Tif, Type
 from shared.contracts.decisions import StopIntent, TrimIntent
 from shared.contracts.ids import partition_of
 from shared.contracts.market import Bar, SymbolHalted
+from shared.contracts.vocabulary import Reason
 from tests.orders.floor import Building, Floor
 from tests.orders.test_fault_matrix import ASKED
-from tests.unit.state.day import mark, of
+from tests.unit.state.day import confirmed, mark, of
 from tests.unit.state.world import MINUTE, PARTITIONS
 
 
@@ -191,3 +192,16 @@ def test_the_stop_rests_over_the_close_and_no_other_order_does(building: Buildin
     assert {kind for kind, _ in resting} == {"stop"}
     assert sum(shares for _, shares in resting) == floor.held() == 16
     assert floor.findings() == ()
+
+
+@pytest.mark.parametrize("rules", [{"untradable": ("AAPL",)}, {"only_symbols": ("MSFT",)}])
+def test_what_the_broker_does_not_trade_is_refused_when_its_intent_arrives_and_never_sent(
+    building: Building, tmp_path: Path, rules: dict[str, Any]
+) -> None:
+    floor = Floor(building, tmp_path, **rules)
+    floor.open()
+    at = floor.at + MINUTE
+    floor.minute({"AAPL": 100.0}, of("AAPL", at, entries=(confirmed("AAPL", at),)))
+    rows = floor.store._db.execute("SELECT stage, outcome, reason FROM verdicts WHERE symbol = 'AAPL'")
+    assert list(rows) == [("arrival", "refused", Reason.NOT_TRADABLE)]
+    assert floor.orders() == []

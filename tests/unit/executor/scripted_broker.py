@@ -61,6 +61,9 @@ class ScriptedBroker:
     def clock(self) -> Answer:
         return self._answer("clock")
 
+    def asset(self, symbol: str) -> Answer:
+        return self._answer(f"asset {symbol}")
+
 
 def ok(body: Any, events_seen: int | None = None) -> Replied:
     return Replied(status=200, body=body, events_seen=events_seen)

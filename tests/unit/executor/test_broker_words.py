@@ -305,6 +305,7 @@ def test_anything_at_all_is_read_or_refused_and_nothing_else(raw: object) -> Non
         broker_words.read_fills,
         broker_words.read_account,
         broker_words.read_clock,
+        broker_words.read_asset,
         broker_words.read_update,
     )
     for read in readers:

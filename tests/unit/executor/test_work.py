@@ -270,6 +270,24 @@ def test_a_report_waits_for_a_bus_that_is_down_for_a_moment(monkeypatch: pytest.
     assert room.grant(stop()).outcome is Outcome.DONE
 
 
+def test_a_reconcile_asks_which_symbols_are_traded_and_leaves_out_what_it_could_not_read() -> None:
+    found: dict[str, Answer | list[Answer]] = {
+        "asset AAPL": ok({"symbol": "AAPL", "status": "active", "tradable": True}),
+        "asset GONE": ok({"symbol": "GONE", "status": "inactive", "tradable": True}),
+        "asset LATE": Silent(fault=Fault.READ_TIMEOUT),
+        "asset MISS": Replied(status=404, code=40410000, text="asset not found for MISS", body={}),
+        "asset PROX": Replied(status=404, text="<html>not here</html>"),
+        "asset STOP": ok({"symbol": "STOP", "status": "active", "tradable": False}),
+    }
+    room = table.room(holding(**found))
+    symbols = tuple(name.removeprefix("asset ") for name in found)
+    room.desk.answers["reconcile-1"] = granted(structs.replace(reconciling(), symbols=symbols))
+    room.executor.perform(["reconcile-1"], [1])
+    (snapshot,) = room.desk.snapshots
+    said = {asset.symbol: asset.tradable for asset in snapshot.assets}
+    assert said == {"AAPL": True, "GONE": False, "MISS": False, "STOP": False}
+
+
 def test_a_reconcile_tells_what_the_broker_holds_at_the_brokers_time() -> None:
     room = table.room(holding())
     room.desk.answers["reconcile-1"] = granted(reconciling())

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from services.state import assets
 from services.state.records import ForeignItem
 from services.state.store import Store
 from shared.contracts.commands import Adopt, Reconcile
 from shared.contracts.journal import Alert
-from shared.contracts.orders import BrokerOrder
+from shared.contracts.orders import BrokerAsset, BrokerOrder
 from shared.contracts.vocabulary import Status
 from tests.unit.state.day import ENTRY, LEG, buy, confirmed, of
 from tests.unit.state.world import MINUTE, OPEN, World, dump
@@ -322,6 +323,26 @@ def test_a_stop_that_rests_is_not_made_smaller_by_a_reading_of_the_shares(world:
     world.minute(LATER, {"AAPL": 100.3})
     [stop] = world.store.open_orders("AAPL")
     assert (stop.client_order_id, stop.qty, stop.resting) == (LEG, 16, True)
+
+
+def test_what_is_held_and_no_longer_traded_keeps_its_stop_and_a_person_is_told(world: World) -> None:
+    snapshot = world.broker.snapshot("nobody-asked", "assets")
+    world.bus.publish([replace(snapshot, assets=(BrokerAsset(symbol="AAPL", tradable=False),))])
+    world.minute(LATER, {"AAPL": 100.3})
+    assert [text for text in texts(world) if "does not trade" in text] == [
+        "the broker does not trade AAPL; what is held keeps its stop"
+    ]
+    [stop] = world.store.open_orders("AAPL")
+    assert (stop.client_order_id, stop.resting) == (LEG, True)
+
+
+def test_the_broker_is_asked_once_a_session_which_symbols_it_trades(world: World) -> None:
+    assert assets.to_ask(world.store) == ("AAPL", "MSFT")
+    said = (BrokerAsset(symbol="AAPL", tradable=True), BrokerAsset(symbol="MSFT", tradable=False))
+    world.bus.publish([replace(world.broker.snapshot("nobody-asked", "assets"), assets=said)])
+    world.settle(3)
+    assert assets.to_ask(world.store) == ()
+    assert [assets.is_traded(world.store, symbol) for symbol in ("AAPL", "MSFT", "TSLA")] == [True, False, True]
 
 
 def test_shares_sold_by_hand_are_no_split(world: World) -> None:

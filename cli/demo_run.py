@@ -13,13 +13,13 @@ import typer
 from msgspec import Struct
 
 from cli import market
+from cli.demo_summary import DemoSummary, commands, in_words
 from cli.installation import Installation, bus_of, free_port, home_held
 from cli.lists import tell_complaints
 from cli.options import settings_of_home
 from cli.picture import picture
 from cli.play import Market, Play, Start, begin, start_of
 from cli.playing import play_to_the_end, settings_with
-from cli.report import Report, commands, in_words
 from cli.screen import screen_for
 from cli.show import compact_json, print_json
 from cli.summary import summary
@@ -74,12 +74,12 @@ def run(asked: Asked, as_json: bool) -> int:
     if not over:
         typer.echo("stopped; the same command goes on from here", err=True)
         return STOPPED
-    report = report_of(settings, play, time.monotonic() - began, restarts, dead)
+    summed = summed_up(settings, play, time.monotonic() - began, restarts, dead)
     if as_json:
-        print_json(report)
+        print_json(summed)
     else:
-        typer.echo(in_words(report))
-    return NOT_WELL if any(day.unresolved for day in report.sessions) else DONE
+        typer.echo(in_words(summed))
+    return NOT_WELL if any(day.unresolved for day in summed.sessions) else DONE
 
 
 def play_of(asked: Asked, settings: Settings) -> Play:
@@ -185,10 +185,10 @@ def put_aside(bus: Bus) -> dict[str, int]:
     return dict(Counter(letters.values()).most_common())
 
 
-def report_of(settings: Settings, play: Play, seconds: float, restarts: int, dead: dict[str, int]) -> Report:
+def summed_up(settings: Settings, play: Play, seconds: float, restarts: int, dead: dict[str, int]) -> DemoSummary:
     days = [picture(settings.ledger, day.session) for day in market.sessions_from(play.first, play.last)]
     sessions = tuple(summary(day) for day in days if day is not None)
-    return Report(
+    return DemoSummary(
         sessions=sessions,
         dead=dead,
         seconds=round(seconds, 1),

@@ -64,7 +64,7 @@ def start_of(data: Path, play: Play) -> Start:
         if (data / "execution_v2.sqlite").exists():
             raise Trouble(f"{data} holds a ledger that is no demo's; choose another folder with --home")
         return Start.FIRST
-    old = _read(data)
+    old = read_record(data / RECORD)
     over = _over(data)
     if old == play and (over is None or over < play.last):
         return Start.RESUMED
@@ -81,12 +81,12 @@ def begin(data: Path, play: Play, start: Start) -> None:
     (data / RECORD).write_bytes(msgspec.json.encode(play))
 
 
-def _read(data: Path) -> Play:
-    path = data / RECORD
+def read_record(path: Path) -> Play:
+    """What a home played last. Raises Trouble."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Play)
     except (OSError, msgspec.DecodeError) as fault:
-        raise Trouble(f"{path} cannot be read ({fault}); remove {data} or choose another --home") from None
+        raise Trouble(f"{path} cannot be read ({fault}); remove {path.parent} or choose another --home") from None
 
 
 def _over(data: Path) -> dt.date | None:

@@ -99,7 +99,6 @@ STREAMS: Final[tuple[Stream, ...]] = (
             commands.Flatten,
             commands.Arm,
             commands.Adopt,
-            commands.Disown,
             commands.Sell,
             commands.Cancel,
             commands.Block,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from cli.demo_run import put_aside
-from cli.report import Report, in_words
+from cli.demo_summary import DemoSummary, in_words
 from shared.contracts.journal import DeadLetter
 from shared.runtime.bus import Bus
 
@@ -21,5 +21,5 @@ def test_bars_in_quarantine_are_counted_once_by_reason_and_told(bus: Bus) -> Non
     )
     dead = put_aside(bus)
     assert dead == {"no price": 2, "high below low": 1}
-    report = Report(sessions=(), dead=dead, seconds=1.0, restarts=0, home="/h", ledger="/h/l", commands=())
+    report = DemoSummary(sessions=(), dead=dead, seconds=1.0, restarts=0, home="/h", ledger="/h/l", commands=())
     assert "  put aside    2  no price\n  put aside    1  high below low\n" in in_words(report)

@@ -14,7 +14,7 @@ from shared.domain.words import reason_in_words
 from shared.runtime.settings import Settings
 
 
-class Report(Struct, frozen=True, kw_only=True):
+class DemoSummary(Struct, frozen=True, kw_only=True):
     """seconds: from the first process to the last word. restarts: of processes. home, ledger: absolute paths.
 
     dead: reason to the number of bars and messages that were put aside for it, and never traded on.
@@ -52,13 +52,13 @@ def commands(settings: Settings, sessions: Sequence[Summary], url: str) -> tuple
     )
 
 
-def in_words(report: Report) -> str:
+def in_words(summed: DemoSummary) -> str:
     """The summary for people."""
-    lines = [line for day in report.sessions for line in _day(day)]
-    restarts = f", {report.restarts} processes started again" if report.restarts else ""
-    lines += [f"  put aside {count:>4}  {reason}" for reason, count in report.dead.items()]
-    lines += [f"Took {report.seconds:.1f} s{restarts}. The ledger is {report.ledger}", "", "Look further:"]
-    return "\n".join([*lines, *(f"  {command}" for command in report.commands)])
+    lines = [line for day in summed.sessions for line in _day(day)]
+    restarts = f", {summed.restarts} processes started again" if summed.restarts else ""
+    lines += [f"  put aside {count:>4}  {reason}" for reason, count in summed.dead.items()]
+    lines += [f"Took {summed.seconds:.1f} s{restarts}. The ledger is {summed.ledger}", "", "Look further:"]
+    return "\n".join([*lines, *(f"  {command}" for command in summed.commands)])
 
 
 def _day(day: Summary) -> list[str]:

@@ -31,8 +31,8 @@ class DemoSummary(Struct, frozen=True, kw_only=True):
 
 def commands(settings: Settings, sessions: Sequence[Summary], url: str) -> tuple[str, ...]:
     """What a person would type next, exactly."""
-    bought = [entry.symbol for day in sessions for entry in day.entries]
-    symbol = bought[0] if bought else next(iter(settings.candidates.watchlist), "SPY")
+    bought = [entry for day in sessions for entry in day.entries]
+    symbol = bought[0].symbol if bought else next(iter(settings.candidates.watchlist), "SPY")
     question = "SELECT client_order_id, status, filled_qty, intent FROM order_ledger"
     look = "XRANGE " + shlex.quote(f"{settings.bus.prefix}intents") + " - + COUNT 5"
     socket = url.removeprefix("unix://")
@@ -47,6 +47,8 @@ def commands(settings: Settings, sessions: Sequence[Summary], url: str) -> tuple
     return (
         typed(f"execution why {symbol}"),
         typed("execution orders"),
+        *(typed(f"execution explain {entry.client_order_id}") for entry in bought[:1]),
+        typed("execution report"),
         f'sqlite3 {shlex.quote(str(settings.ledger))} "{question}"',
         *server,
     )

@@ -121,7 +121,7 @@ def orders(database: sqlite3.Connection, session: dt.date | None = None) -> list
     """In the order in which they were planned, of one session or all."""
     where, values = _of_session("session = ?", session)
     found = rows(database, store.ORDERS, f"{where} ORDER BY planned_at, client_order_id", *values)
-    return [_order(order) for order in found]
+    return [order_view(order) for order in found]
 
 
 def positions(database: sqlite3.Connection) -> list[PositionView]:
@@ -212,7 +212,7 @@ def _exit(row: ExitRow) -> IntentView:
     )
 
 
-def _order(row: Order) -> OrderView:
+def order_view(row: Order) -> OrderView:
     return OrderView(
         client_order_id=row.client_order_id,
         broker_id=row.broker_id,

@@ -12,6 +12,7 @@ from cli.options import AsJson, Home
 
 def register(app: typer.Typer) -> None:
     app.command()(report)
+    app.command()(explain)
 
 
 def report(
@@ -40,3 +41,21 @@ def report(
     from cli.reporting.command import Asked, run
 
     run(Asked(date=date, first=first, last=last, html=html, csv=csv), json)
+
+
+def explain(
+    order: Annotated[
+        str, typer.Argument(metavar="ORDER", help="Our order id, the broker's, an intent's, or the beginning of one.")
+    ],
+    home: Home = None,
+    json: AsJson = False,
+) -> None:
+    """Explain an order: bar, verdict, intent, admission and size, requests and answers, fills, and its trade.
+
+    A beginning does where only one order has it.
+
+    Example: execution explain e7f3-150226-FB-entry-1
+    """
+    from cli.explaining.command import run
+
+    run(order, json)

@@ -63,6 +63,8 @@ def moment(at: dt.datetime | None) -> str:
 
 def left_by(code: str) -> str:
     """What sold the last share: the reason of an exit or trim in words, or its stop."""
+    if code in ("r1", "r2"):
+        return f"a trim at {code.upper()}"
     return "its stop" if code == "stop" else why_in_words(code)
 
 

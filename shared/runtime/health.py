@@ -9,7 +9,7 @@ from typing import Final
 from msgspec import Struct
 
 from shared.runtime.bus import Bus
-from shared.runtime.loop import lag_ms
+from shared.runtime.loop import place
 
 SILENT_AFTER: Final = dt.timedelta(seconds=5)
 
@@ -48,7 +48,7 @@ def services(bus: Bus, now: dt.datetime) -> tuple[Service, ...]:
     streams = sorted({stream for read in positions.values() for stream in read})
     ends = bus.last_ids(streams) if streams else {}
     return tuple(
-        _service(name.removeprefix("health:"), fields, lag_ms(positions[name], ends), now)
+        _service(name.removeprefix("health:"), fields, _lag_ms(positions[name], ends), now)
         for name, fields in seen.items()
     )
 
@@ -85,3 +85,13 @@ def _service(name: str, fields: Mapping[str, str], lag_ms: int, now: dt.datetime
 
 def _positions(text: str) -> dict[str, str]:
     return dict(part.split("=", 1) for part in text.split() if "=" in part)
+
+
+def _lag_ms(positions: Mapping[str, str], ends: Mapping[str, str]) -> int:
+    """Entry ids begin with the server's milliseconds, so their distance is a time."""
+    behind = [
+        place(ends[stream])[0] - place(position)[0]
+        for stream, position in positions.items()
+        if stream in ends and position != "0"
+    ]
+    return max([0, *behind])

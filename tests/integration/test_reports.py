@@ -217,3 +217,71 @@ def test_what_cannot_be_reported_is_one_line_that_says_what_can(
     assert told.out == ""
     assert said in told.err
     assert len(told.err.splitlines()) == 1
+
+
+def explained(execute: Any, capsys: pytest.CaptureFixture[str], order: str) -> Any:
+    assert execute("explain", order, "--json") == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_every_order_that_traded_is_explained_back_to_a_bar(
+    played: Played, execute: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with reading(played.home / "data" / "execution_v2.sqlite") as database:
+        names = [name for [name] in database.execute("SELECT DISTINCT client_order_id FROM fills ORDER BY 1")]
+        booked = dict(database.execute("SELECT client_order_id, sum(qty) FROM fills GROUP BY 1"))
+    assert len(names) == 5 + 3 + 3 + 2  # entries, trims, exits, stops
+    for name in names:
+        of = explained(execute, capsys, name)
+        [asked] = [story for story in of["orders"] if story["role"] == "asked"]
+        assert of["order"] == name
+        assert of["bar"]["ends_at"] is not None, name
+        assert of["intent"] is not None, name
+        assert sum(fill["shares"] for fill in asked["fills"]) == booked[name]
+        assert asked["requests"] or asked["order"]["parent"], name
+        assert of["trade"]["symbol"] == of["symbol"]
+
+
+def test_an_entry_tells_its_verdict_its_size_and_how_its_trade_went_on(
+    execute: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of = explained(execute, capsys, "e362-150226-FB-entry-1")
+    assert [verdict["reason"] for verdict in of["verdicts"]] == ["confirmed"]
+    [admission] = of["admissions"]
+    assert (admission["stage"], admission["size"]["shares"], admission["size"]["as_configured"]) == ("due", 7, True)
+    assert [story["role"] for story in of["orders"]] == ["asked", "leg", "replaced by"]
+    assert [stop["basis"] for stop in of["stops"]] == ["first_stop", "r1_breakeven"]
+    assert [sale["kind"] for sale in of["trade"]["sales"]] == ["trim", "stop"]
+
+
+def test_the_tree_tells_it_from_the_bar_to_the_trade(execute: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute("explain", "e362-150226-FB-entry-1") == 0
+    text = capsys.readouterr().out
+    places = [
+        text.index(word) for word in ("bar of the minute", "verdict", "intent", "admitted", "order e362", "trade")
+    ]
+    assert places == sorted(places)
+    assert "02-26 09:50:00" in text
+
+
+def test_by_the_brokers_id_and_by_its_beginning_it_is_the_same_order(
+    execute: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = explained(execute, capsys, "e362-150226-FB-trim-1")
+    [asked] = [story for story in whole["orders"] if story["role"] == "asked"]
+    assert explained(execute, capsys, asked["order"]["broker_id"]) == whole
+    assert explained(execute, capsys, "e362-150226-FB-tr") == whole
+
+
+def test_a_refused_intent_is_explained_though_no_order_was_made(
+    execute: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of = explained(execute, capsys, "150213-IWM")
+    assert (of["order"], of["orders"], of["admissions"][0]["reason"]) == ("", [], "extended")
+
+
+def test_an_unknown_order_is_one_line_with_the_nearest(execute: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute("explain", "e362-150226-FB-entry-9") == 2
+    told = capsys.readouterr().err
+    assert "near it: e362-150226-FB-entry-1" in told
+    assert len(told.splitlines()) == 1

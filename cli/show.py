@@ -59,6 +59,8 @@ def cell(value: object) -> str:
             return "yes" if value else "no"
         case float() | Decimal():
             return f"{value:,.4f}".rstrip("0").rstrip(".") if value % 1 else f"{value:,.0f}"
+        case tuple():
+            return " ".join(map(cell, value)) or "-"
         case dt.datetime():
             return f"{value.astimezone(NEW_YORK):%m-%d %H:%M:%S}"
         case _:

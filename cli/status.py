@@ -108,6 +108,7 @@ def _print(state: State) -> None:
         "lag_ms": "lag, ms",
         "memory_mb": "MB",
         "handled": "handled",
+        "partitions": "partitions",
     }
     print_table("", state.services, columns, nothing="no services")
     for line in state.not_well:

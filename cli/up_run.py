@@ -86,11 +86,8 @@ def configured(settings: Settings) -> Settings:
     feed = settings.feed
     if isinstance(feed, AlpacaFeed):
         return settings
-    if settings.broker.kind != "exchange":
-        raise Trouble(
-            f"broker.kind {settings.broker.kind} would trade at Alpaca on the prices of a {feed.kind} market; "
-            "set feed.kind to alpaca, or broker.kind to exchange"
-        )
+    if settings.contradiction:
+        raise Trouble(settings.contradiction)
     first = feed.first or market.first_session(feed, dt.datetime.now(dt.UTC))
     symbols = market.symbols_of(feed, settings, market.sessions_from(first, feed.last or first))
     variables = {"EV2_FEED": compact_json({**feed.model_dump(mode="json"), "first": first})}

@@ -101,9 +101,8 @@ def _configuration(sight: Sight) -> Gate:
         return _red("configuration", why, "correct broker.kind or broker.url")
     if settings.broker.kind == "live" and not settings.broker.account:
         return _red("configuration", "broker.kind is live without broker.account", "name the account's number there")
-    if settings.broker.kind != "exchange" and not isinstance(settings.feed, AlpacaFeed):
-        text = f"broker.kind is {settings.broker.kind} and feed.kind is {settings.feed.kind}: old bars, real orders"
-        return _red("configuration", text, "set feed.kind to alpaca")
+    if settings.contradiction:
+        return _red("configuration", settings.contradiction, "no process starts with these")
     return _green("configuration", f"broker {settings.broker.kind}, feed {settings.feed.kind}")
 
 

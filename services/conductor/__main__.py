@@ -16,7 +16,7 @@ from shared.domain.calendar import Session
 from shared.runtime.bus import Bus, BusDown, Life
 from shared.runtime.crash import crash_here
 from shared.runtime.logs import configure_logs, logger
-from shared.runtime.loop import RECONNECT_S, Stop
+from shared.runtime.loop import RECONNECT_S, Health, Stop
 from shared.runtime.process import connect, refuse, start
 from shared.runtime.settings import BadSettings, RecordedFeed, Settings, SyntheticFeed
 
@@ -83,6 +83,7 @@ class Conductor:
         self._position = {"intents": "0", "progress": "0"}
         self._events: int | None = None
         self._life = Life("", 0)
+        self._health = Health(bus)
 
     def run(self) -> None:
         """Play every session that is not over yet, then wait to be stopped."""
@@ -153,7 +154,12 @@ class Conductor:
             return
         due = began + (at - first).total_seconds() / self._speed
         while not self._stop.asked and (left := due - time.monotonic()) > 0:
+            self._beat()
             time.sleep(min(left, 0.2))
+
+    def _beat(self) -> None:
+        """Said wherever it waits, so that a conductor that hangs is seen to."""
+        self._health.after((), (), self._position, 0.0)
 
     def _give(self, session: Session, step: Step) -> None:
         upto, life = self._bus.extent(self._covered)
@@ -174,6 +180,7 @@ class Conductor:
         awaited = Awaited(tick, set(range(self._bus.partitions)))
         asked = said = time.monotonic()
         while not awaited.done and not self._stop.asked:
+            self._beat()
             for entry in self._bus.read(self._position, BLOCK_MS):
                 self._position[entry.stream] = entry.entry_id
                 if entry.message is not None:
@@ -195,6 +202,7 @@ class Conductor:
             life = self._bus.life()
             if life.epoch:
                 return life
+            self._beat()
             time.sleep(0.05)
         return Life("", 0)
 
@@ -215,6 +223,7 @@ class Conductor:
 
     def _idle(self) -> None:
         while not self._stop.asked:
+            self._beat()
             time.sleep(0.1)
             if self._bus.life() != self._life:
                 raise NewLife

@@ -30,7 +30,7 @@ from shared.contracts.journal import Alert
 from shared.contracts.message import Message
 from shared.contracts.orders import BrokerEvent, BrokerSnapshot, ClaimRequest, ListenerConnected, OrderReport
 from shared.contracts.outgoing import Outgoing
-from shared.contracts.vocabulary import ActionKind, OrderKind, Status
+from shared.contracts.vocabulary import ActionKind, HaltLevel, OrderKind, Status
 from shared.runtime import metrics
 from shared.runtime.bus import Entry
 from shared.runtime.crash import crash_here
@@ -152,7 +152,16 @@ class State:
     def _measure(self, unit: Unit) -> None:
         metrics.UNPROTECTED.set(protection.seconds(unit, protection.UNPROTECTED))
         metrics.OVERSOLD.set(float(self._store.note(fills.OVERSOLD) or 0))
-        metrics.UNRESOLVED.set(sum(order.status is Status.UNRESOLVED for order in self._store.open_orders()))
+        orders = self._store.open_orders()
+        metrics.UNRESOLVED.set(sum(order.status is Status.UNRESOLVED for order in orders))
+        for kind in OrderKind:
+            metrics.ORDERS.labels(kind.value).set(sum(order.kind is kind for order in orders))
+        account = self._store.account()
+        metrics.EQUITY.set(float(account.equity))
+        metrics.HALT.set(list(HaltLevel).index(account.halt))
+        metrics.STOPPED.set(bool(account.stopped))
+        metrics.POSITIONS.set(len(self._store.list_positions()))
+        metrics.FOREIGN.set(sum(item.certain for item in self._store.foreign_items()))
 
     def _full(self, batch: list[Entry], fault: LedgerFull) -> list[Outgoing]:
         first = not self._backlog

@@ -274,11 +274,13 @@ class Bus:
             for key in list(self.client.scan_iter(match=self.key(pattern), count=1000)):
                 self.client.delete(key)
 
-    def count_replicas(self, service: str, holder: str, ttl_s: int) -> int:
-        """Say that `holder` lives for `ttl_s` seconds, and count the living replicas. Raises BusDown."""
+    def replicas(self, service: str, holder: str, ttl_s: int) -> list[str]:
+        """Say that `holder` lives for `ttl_s` seconds; all that live, by name. Raises BusDown."""
+        own = self.key(f"replica:{service}:")
         with _Faults():
-            self.client.set(self.key(f"replica:{service}:{holder}"), "1", ex=ttl_s)
-            return sum(1 for _ in self.client.scan_iter(match=self.key(f"replica:{service}:*"), count=1000))
+            self.client.set(f"{own}{holder}", "1", ex=ttl_s)
+            found = {_text(key) for key in self.client.scan_iter(match=f"{own}*", count=1000)}
+        return sorted({name.removeprefix(own) for name in found} | {holder})
 
     def forget_replica(self, service: str, holder: str) -> None:
         """The replica ends: the others need not wait for it. A bus that does not answer lets it run out."""

@@ -18,6 +18,7 @@ class Service(Struct, frozen=True, kw_only=True):
     """One process. beat_age_s: seconds since it last said that it lives. at: market time of its last message, UTC.
 
     lag_ms: age of the oldest entry that it has not read, by the server's clock; 0: it has read everything.
+    partitions: whose bars it reads.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Service(Struct, frozen=True, kw_only=True):
     handled: int
     pid: int
     at: dt.datetime | None
+    partitions: tuple[int, ...] = ()
 
 
 class Progress(Struct, frozen=True, kw_only=True):
@@ -48,8 +50,7 @@ def services(bus: Bus, now: dt.datetime) -> tuple[Service, ...]:
     streams = sorted({stream for read in positions.values() for stream in read})
     ends = bus.last_ids(streams) if streams else {}
     return tuple(
-        _service(name.removeprefix("health:"), fields, _lag_ms(positions[name], ends), now)
-        for name, fields in seen.items()
+        _service(name.removeprefix("health:"), fields, positions[name], ends, now) for name, fields in seen.items()
     )
 
 
@@ -69,17 +70,20 @@ def progress(bus: Bus) -> Progress | None:
     )
 
 
-def _service(name: str, fields: Mapping[str, str], lag_ms: int, now: dt.datetime) -> Service:
+def _service(
+    name: str, fields: Mapping[str, str], positions: Mapping[str, str], ends: Mapping[str, str], now: dt.datetime
+) -> Service:
     beat_age = now - dt.datetime.fromisoformat(fields["beat"])
     return Service(
         name=name,
         well=beat_age < SILENT_AFTER,
         beat_age_s=round(max(0.0, beat_age.total_seconds()), 1),
-        lag_ms=lag_ms,
+        lag_ms=_lag_ms(positions, ends),
         memory_mb=int(fields.get("memory_mb", "0")),
         handled=int(fields.get("handled", "0")),
         pid=int(fields.get("pid", "0")),
         at=dt.datetime.fromisoformat(fields["at"]) if fields.get("at") else None,
+        partitions=tuple(sorted(int(stream[5:]) for stream in positions if stream.startswith("bars:"))),
     )
 
 

@@ -81,8 +81,9 @@ class Lease:
 class Partitions:
     """The partitions that this replica owns: a fair share of all, by one lease each.
 
-    A replica announces itself under `replica:SERVICE:HOLDER`; each takes at most ceil(partitions / replicas), and
-    gives back what is above its share, so that replicas that come and go are balanced within a lease's time.
+    A replica announces itself under `replica:SERVICE:HOLDER`; each takes at most its share, the first by name one more
+    where it does not come out even, and gives back what is above it, so that replicas that come and go are balanced
+    within a lease's time.
     """
 
     def __init__(self, bus: Bus, service: str, holder: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -98,7 +99,7 @@ class Partitions:
 
     def owned(self) -> tuple[int, ...]:
         """Partitions whose leases are held, ascending. Cheap to ask each turn. Raises BusDown."""
-        self._count_replicas()
+        self._look_around()
         held = [number for number, lease in self._leases.items() if lease.held and lease.keep()]
         for number in held[self._share :]:
             self._leases[number].give_back()
@@ -121,10 +122,11 @@ class Partitions:
                 lease.give_back()
         self._bus.forget_replica(self._service, self._holder)
 
-    def _count_replicas(self) -> None:
+    def _look_around(self) -> None:
         now = self._clock()
         if self._counted and now - self._counted < 1.0:
             return
         self._counted = now
-        replicas = self._bus.count_replicas(self._service, self._holder, ttl_s=5)
-        self._share = -(-self._bus.partitions // max(1, replicas))
+        replicas = self._bus.replicas(self._service, self._holder, ttl_s=5)
+        share, more = divmod(self._bus.partitions, len(replicas))
+        self._share = share + (replicas.index(self._holder) < more)

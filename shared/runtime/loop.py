@@ -417,6 +417,7 @@ class Health:
             self._bus.show_health(self._name, fields, self.KEEP_S)
         except BusDown:
             return  # the loop's next read says so, and reconnects
+        metrics.BEAT.labels(self._bus.service).set_to_current_time()
 
 
 def _table_order(name: str) -> tuple[int, str]:

@@ -18,7 +18,13 @@ STEP = Histogram(
 UNPROTECTED = Gauge("ev2_unprotected_share_seconds", "Shares times seconds without a resting stop, this session")
 OVERSOLD = Gauge("ev2_oversold_shares", "Shares sold beyond what was held; anything but 0 is a fault")
 UNRESOLVED = Gauge("ev2_unresolved_orders", "Orders whose fate at the broker is unknown")
-LAG = Gauge("ev2_reader_lag_seconds", "Age of the last message handled", ["service"])
+EQUITY = Gauge("ev2_equity_dollars", "Equity by the ledger's own mark")
+POSITIONS = Gauge("ev2_open_positions", "Positions that are held")
+ORDERS = Gauge("ev2_open_orders", "Orders that are not over, by kind", ["kind"])
+HALT = Gauge("ev2_halt_level", "0 trading, 1 pause, 2 halt, 3 flatten")
+STOPPED = Gauge("ev2_stopped", "1 while a daily loss or a drawdown keeps entries out")
+FOREIGN = Gauge("ev2_foreign_items", "Shares and orders at the broker that no record explains")
+BEAT = Gauge("ev2_beat_timestamp_seconds", "When the process last wrote its beat to the bus, unix time", ["service"])
 
 
 def serve_metrics(settings: MetricsSettings) -> None:

@@ -28,6 +28,8 @@ def start(service: str) -> Settings:
         settings = load_settings()
     except BadSettings as fault:
         refuse(service, str(fault))
+    if settings.contradiction:
+        refuse(service, settings.contradiction)
     try:
         serve_metrics(settings.metrics)
     except OSError as fault:

@@ -245,6 +245,16 @@ class Settings(BaseSettings):
         return Rules.model_validate({name: getattr(self, name) for name in Rules.model_fields})
 
     @property
+    def contradiction(self) -> str:
+        """Why no process may start with these settings: orders for real shares on bars of another time. Empty: none."""
+        if self.broker.kind == "exchange" or isinstance(self.feed, AlpacaFeed):
+            return ""
+        return (
+            f"broker.kind {self.broker.kind} would trade at Alpaca on the prices of a {self.feed.kind} market; "
+            "set feed.kind to alpaca, or broker.kind to exchange"
+        )
+
+    @property
     def data_folder(self) -> Path:
         return self.home / "data"
 

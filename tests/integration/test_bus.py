@@ -168,6 +168,18 @@ def test_two_replicas_share_the_partitions_and_one_alone_takes_all(bus: Bus) -> 
     assert one.owned() == (0, 1, 2, 3)
 
 
+def test_three_replicas_share_four_partitions_and_none_goes_without(bus: Bus) -> None:
+    now = 100.0
+    replicas = [Partitions(bus, "signals", name, clock=lambda: now) for name in ("one", "three", "two")]
+    for _ in range(2):
+        for replica in replicas:
+            replica.owned()
+        now += 1.5
+    owned = [replica.owned() for replica in replicas]
+    assert sorted(map(len, owned)) == [1, 1, 2]
+    assert sorted(number for numbers in owned for number in numbers) == [0, 1, 2, 3]
+
+
 def test_what_a_process_writes_that_has_not_noticed_the_new_life_is_left_out(bus: Bus, other: Bus) -> None:
     bus.epoch, other.epoch = 1, 2
     bus.set_epoch(2)

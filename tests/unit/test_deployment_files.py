@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import importlib.util
 import os
 import re
@@ -16,11 +17,13 @@ import yaml  # type: ignore[import-untyped]
 from pydantic import SecretStr
 
 from shared.runtime.settings import OUTSIDE, Settings, load_settings
+from shared.runtime.supervisor import BAD_START
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
-OURS = {name: service for name, service in SERVICES.items() if name != "redis"}
+METRICS = {"prometheus", "grafana"}
+OURS = {name: service for name, service in SERVICES.items() if name not in {"redis", *METRICS}}
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 PROCESSES = {
@@ -32,7 +35,10 @@ PROCESSES = {
     "listener": ["services.executor", "--role", "listener"],
     "exchange": ["services.exchange"],
     "conductor": ["services.conductor"],
+    "alerts": ["services.alerts"],
+    "dashboard": ["services.dashboard"],
 }
+PUBLISHED = {"dashboard": "8080", "prometheus": "9090", "grafana": "3000"}
 
 
 def test_each_process_is_a_service_of_its_own() -> None:
@@ -59,20 +65,29 @@ def test_a_container_can_write_only_where_it_must_and_has_no_privileges(name: st
 
 def test_only_what_keeps_a_file_has_the_data_volume() -> None:
     keepers = {name for name, service in OURS.items() if service.get("volumes")}
-    assert keepers == {"state", "exchange", "conductor"}
+    assert keepers == {"state", "exchange", "conductor", "dashboard"}
     assert all(SERVICES[name]["volumes"] == ["data:/var/lib/execution/data"] for name in keepers)
     assert SERVICES["redis"]["volumes"] == ["redis:/data"]
-    assert set(COMPOSE["volumes"]) == {"data", "redis"}
+    assert set(COMPOSE["volumes"]) == {"data", "redis", *METRICS}
 
 
-def test_nothing_is_published_and_only_who_speaks_to_a_broker_or_a_feed_reaches_out() -> None:
-    assert not [name for name, service in SERVICES.items() if "ports" in service]
+def test_only_what_a_person_looks_at_is_published_and_only_on_this_machines_loopback() -> None:
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert set(published) == set(PUBLISHED)
+    for name, ports in published.items():
+        assert len(ports) == 1
+        assert re.fullmatch(rf"127\.0\.0\.1:\$\{{[A-Z]+_PORT:-{PUBLISHED[name]}\}}:{PUBLISHED[name]}", ports[0]), ports
+    assert {name for name, service in SERVICES.items() if "published" in service["networks"]} == set(PUBLISHED)
+
+
+def test_only_who_speaks_to_a_broker_a_feed_or_people_reaches_out() -> None:
     assert COMPOSE["networks"]["inside"] == {"internal": True}
     assert {name for name, service in SERVICES.items() if "outside" in service["networks"]} == {
         "market_data",
         "executor",
         "executor-protect",
         "listener",
+        "alerts",
     }
     assert all("inside" in service["networks"] for service in SERVICES.values())
 
@@ -89,9 +104,6 @@ def test_every_process_is_asked_for_its_beat_and_starts_after_redis() -> None:
     for name, service in OURS.items():
         assert service["depends_on"] == {"redis": {"condition": "service_healthy"}}, name
         check = service["healthcheck"]
-        if name == "conductor":  # it writes no beat
-            assert check == {"disable": True}
-            continue
         module = PROCESSES[name][0].removeprefix("services.")
         assert check["test"] == ["CMD", "python", "-m", "shared.runtime.healthcheck", module], name
     assert importlib.util.find_spec("shared.runtime.healthcheck") is not None
@@ -123,20 +135,39 @@ def test_the_variables_are_settings_and_make_a_dry_run_on_the_synthetic_market(m
     assert len(settings.candidates.watchlist) == 12
 
 
-def test_with_alpaca_nothing_of_the_synthetic_market_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    overrides = yaml.safe_load((ROOT / "deploy" / "alpaca-paper.yml").read_text())["services"]
+ALPACA = {
+    "paper": ("https://paper-api.alpaca.markets", "wss://paper-api.alpaca.markets/stream"),
+    "live": ("https://api.alpaca.markets", "wss://api.alpaca.markets/stream"),
+}
+
+
+@pytest.mark.parametrize("mode", ALPACA)
+def test_with_alpaca_nothing_of_the_synthetic_market_is_left(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    overrides = yaml.safe_load((ROOT / "deploy" / "alpaca.yml").read_text())["services"]
     assert set(overrides) == set(OURS)
     for name, service in overrides.items():
         if name in ("exchange", "conductor"):
             assert service == {"profiles": ["synthetic"]}
             continue
-        environment = {**variables(name, service["environment"]), "EV2_CANDIDATES__WATCHLIST": '["AAPL"]'}
+        environment = variables(name, service["environment"])
+        environment |= {"EV2_CANDIDATES__WATCHLIST": '["AAPL"]', "EV2_BROKER__KIND": mode}
         settings = settings_of(environment, monkeypatch)
-        assert (settings.broker.kind, settings.feed.kind, settings.run.pace) == ("paper", "alpaca", "free")
-        assert settings.broker.rest_address == "https://paper-api.alpaca.markets"
-        assert settings.broker.stream_address == "wss://paper-api.alpaca.markets/stream"
+        assert (settings.broker.kind, settings.feed.kind, settings.run.pace) == (mode, "alpaca", "free")
+        assert (settings.broker.rest_address, settings.broker.stream_address) == ALPACA[mode]
+        assert settings.contradiction == ""
         has_keys = settings.broker.key.get_secret_value() == "SET"
-        assert has_keys == ("outside" in SERVICES[name]["networks"]), name
+        assert has_keys == (name in {"market_data", "executor", "executor-protect", "listener"}), name
+
+
+def test_alpaca_is_paper_unless_told_otherwise() -> None:
+    overrides = yaml.safe_load((ROOT / "deploy" / "alpaca.yml").read_text())["services"]
+    assert overrides["executor"]["environment"]["EV2_BROKER__KIND"] == "${MODE:-paper}"
+
+
+def test_the_image_is_built_once_for_all() -> None:
+    assert [name for name, service in OURS.items() if "build" in service] == ["state"]
+    assert {service["image"] for service in OURS.values()} == {"execution-v2"}
+    assert all(service["pull_policy"] == ("build" if name == "state" else "never") for name, service in OURS.items())
 
 
 def test_no_key_and_no_password_stands_in_a_file() -> None:
@@ -188,7 +219,7 @@ def composer() -> list[str] | None:
     return None
 
 
-@pytest.mark.parametrize("files", [["docker-compose.yml"], ["docker-compose.yml", "deploy/alpaca-paper.yml"]])
+@pytest.mark.parametrize("files", [["docker-compose.yml"], ["docker-compose.yml", "deploy/alpaca.yml"]])
 def test_compose_itself_reads_the_files(files: list[str]) -> None:
     command = composer()
     if command is None:
@@ -199,3 +230,25 @@ def test_compose_itself_reads_the_files(files: list[str]) -> None:
         [*command, *named, "config", "--quiet"], cwd=ROOT, env={**os.environ, **must_be_set}, capture_output=True
     )
     assert done.returncode == 0, done.stderr.decode()
+
+
+UNIT = ROOT / "deploy" / "systemd" / "execution.service"
+
+
+def test_the_systemd_unit_starts_the_engine_and_does_not_try_bad_settings_again() -> None:
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read(UNIT)
+    service = unit["Service"]
+    assert service["ExecStart"].split()[1:] == ["up", "--json"]
+    assert service["RestartPreventExitStatus"] == str(BAD_START)
+    assert (service["User"], service["NoNewPrivileges"], service["ProtectSystem"]) == ("execution", "yes", "strict")
+    assert service["Environment"] == f"EV2_HOME=/var/lib/{service['StateDirectory']}"
+
+
+def test_systemd_itself_reads_the_unit() -> None:
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("no systemd-analyze here")
+    said = subprocess.run([analyze, "verify", str(UNIT)], capture_output=True, text=True).stderr.splitlines()
+    assert [line for line in said if "execution.service" in line and "is not executable" not in line] == []

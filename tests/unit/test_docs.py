@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -143,3 +144,39 @@ def test_every_decision_says_why_what_else_and_at_what_price() -> None:
             path.name
         )
         assert len(text.splitlines()) <= 60, f"{path.name} is longer than a page"
+
+
+def alert_keys() -> set[str]:
+    """The keys of all alerts in the code, by their fixed beginning: `foreign-...`, `clock`."""
+    found: set[str] = set()
+    for path in SOURCES:
+        if path.parts[-3:-2] != ("services",):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                found.update(_keys_of(node, path.parent.name))
+    return found
+
+
+def _keys_of(call: ast.Call, service: str) -> Iterator[str]:
+    name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    key: ast.expr | None = None
+    if name in ("alert", "alert_once", "_alert") and len(call.args) > 1:
+        key = call.args[2] if service == "market_data" and len(call.args) > 2 else call.args[1]
+    elif name == "Alert":
+        key = next((word.value for word in call.keywords if word.arg == "key"), None)
+    while isinstance(key, ast.Subscript):
+        key = key.value
+    prefix = "market_data-" if service == "market_data" and name == "_alert" else ""
+    if isinstance(key, ast.JoinedStr):
+        key, prefix = key.values[0], ""
+    if isinstance(key, ast.Constant) and isinstance(key.value, str):
+        yield prefix + key.value
+
+
+def test_the_runbook_has_every_alert() -> None:
+    runbook = (DOCS / "operating.md").read_text(encoding="utf-8")
+    keys = alert_keys()
+    assert len(keys) > 25
+    missing = [key for key in keys if f"`{key}" not in runbook]
+    assert missing == []

@@ -117,7 +117,7 @@ def test_a_configuration_that_is_wrong_is_the_only_gate(
     ("variables", "why"),
     [
         ({"EV2_BROKER__URL": "https://api.alpaca.markets"}, "broker.kind is exchange and broker.url leads to"),
-        ({"EV2_BROKER__KIND": "paper"}, "old bars, real orders"),
+        ({"EV2_BROKER__KIND": "paper"}, "would trade at Alpaca on the prices of"),
         ({"EV2_BROKER__KIND": "live"}, "live without broker.account"),
     ],
 )

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import sqlite3
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import typer
 from msgspec import Struct
+from rich.console import Console
+from rich.progress import track
 
 from cli.ledger import reading
 from cli.ledger_rows import sessions_of
@@ -42,11 +45,12 @@ def run(asked: Asked, as_json: bool) -> None:
     settings = settings_of_home()
     _refuse_places(asked)
     report = report_on(settings, asked)
+    written = write(report, asked)  # before anything is printed: whoever reads that may stop reading
     if as_json:
         print_json(report)
     else:
         print_report(report)
-    for path in write(report, asked):
+    for path in written:
         typer.echo(f"written: {path}", err=as_json)
 
 
@@ -56,7 +60,13 @@ def report_on(settings: Settings, asked: Asked) -> Report:
         rows = rows_of(database, *_span(asked, database))
     if rows is None:
         raise Trouble("the ledger has no session between these days; `execution report` alone takes its latest")
-    return report_of(rows, market_of(settings, _wanted(rows)), settings.stop)
+    return report_of(rows, market_of(settings, wanted(rows), _with_a_bar), settings.stop)
+
+
+def _with_a_bar(sessions: Sequence[dt.date]) -> Iterable[dt.date]:
+    """A bar while the minutes are read, on a terminal alone; it leaves nothing behind."""
+    console = Console(stderr=True)
+    return track(sessions, "reading minutes", console=console, transient=True, disable=not console.is_terminal)
 
 
 def write(report: Report, asked: Asked) -> list[Path]:
@@ -109,9 +119,14 @@ def _span(asked: Asked, database: sqlite3.Connection) -> tuple[dt.date, dt.date]
     return first, last
 
 
-def _wanted(rows: Rows) -> dict[dt.date, set[str]]:
-    """Session to the symbols of which a breakout was refused."""
+def wanted(rows: Rows) -> dict[dt.date, set[str]]:
+    """Session to the symbols that were held in it, or of which a breakout was refused."""
     found: dict[dt.date, set[str]] = {}
+    for row in rows.sessions:
+        for position in rows.positions:
+            closed_at = position.closed_at
+            if position.entered_at <= row.closes_at and (closed_at is None or closed_at >= row.opens_at):
+                found.setdefault(row.session, set()).add(position.symbol)
     for verdict in rows.refused:
         if price_of(verdict, rows.entries.get(verdict.cause)) is not None:
             found.setdefault(verdict.session, set()).add(verdict.symbol)

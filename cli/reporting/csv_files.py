@@ -11,7 +11,8 @@ from msgspec import Struct
 from cli.csv_cells import csv_text
 from cli.reporting.afterwards import Afterwards, RefusedBreakout
 from cli.reporting.cover import Gap
-from cli.reporting.days import Day, Point
+from cli.reporting.curve import Point
+from cli.reporting.days import Day
 from cli.reporting.report import Reason, Report, Uncovered
 from cli.reporting.trades import Sale, Slippage, Trade
 

@@ -1,4 +1,4 @@
-"""Equity, drawdown and exposure, session by session."""
+"""What came of each session, and how much was exposed in it."""
 
 from __future__ import annotations
 
@@ -13,22 +13,6 @@ from cli.reporting.rows import Rows
 from cli.reporting.trades import Trade, cost_of, start_of, steps
 from services.state.records import SessionRow
 from shared.contracts.vocabulary import Side
-
-
-class Point(Struct, frozen=True):
-    """equity: dollars at `at`, UTC."""
-
-    at: dt.datetime
-    equity: Decimal
-
-
-class Drawdown(Struct, frozen=True, kw_only=True):
-    """The deepest fall from a peak before it. dollars, fraction: of the peak, 0 or above."""
-
-    dollars: Decimal
-    fraction: float
-    peak_at: dt.datetime
-    at: dt.datetime
 
 
 class Day(Struct, frozen=True, kw_only=True):
@@ -50,42 +34,6 @@ class Day(Struct, frozen=True, kw_only=True):
     invested: float | None
     held: int
     unprotected: float
-
-
-def curve(rows: Rows) -> tuple[Point, ...]:
-    """Equity at each opening and each close that the ledger knows."""
-    points: list[Point] = []
-    for row in rows.sessions:
-        if row.opening_equity is not None:
-            points.append(Point(row.opens_at, row.opening_equity))
-        closing = rows.closings.get(row.session)
-        if closing is not None:
-            points.append(Point(row.closes_at, closing))
-    return tuple(points)
-
-
-def drawdowns(points: Sequence[Point]) -> tuple[float, ...]:
-    """Of each point: by how much it lies below the highest one so far, as a fraction of that; 0 or above."""
-    found: list[float] = []
-    peak = Decimal(0)
-    for point in points:
-        peak = max(peak, point.equity)
-        found.append(float((peak - point.equity) / peak) if peak > 0 else 0.0)
-    return tuple(found)
-
-
-def deepest(points: Sequence[Point]) -> Drawdown | None:
-    """The deepest of them; None where equity never fell."""
-    found: Drawdown | None = None
-    peak: Point | None = None
-    for point in points:
-        if peak is None or point.equity > peak.equity:
-            peak = point
-        fall = peak.equity - point.equity
-        fraction = float(fall / peak.equity) if peak.equity > 0 else 0.0
-        if fraction > (found.fraction if found is not None else 0.0):
-            found = Drawdown(dollars=fall, fraction=fraction, peak_at=peak.at, at=point.at)
-    return found
 
 
 def invested(rows: Rows) -> tuple[tuple[dt.datetime, Decimal], ...]:

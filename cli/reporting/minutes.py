@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -27,14 +27,19 @@ TAPES: Final = "tape"
 Wanted = Mapping[dt.date, Collection[str]]
 """Session to the symbols whose minutes are asked for."""
 
+Watched = Callable[[Sequence[dt.date]], Iterable[dt.date]]
 
-def market_of(settings: Settings, wanted: Wanted) -> Market:
-    """What was recorded of `wanted`; a session of which nothing is there is named with the reason, never an error."""
+
+def market_of(settings: Settings, wanted: Wanted, watched: Watched = iter) -> Market:
+    """What was recorded of `wanted`; a session of which nothing is there is named with the reason, never an error.
+
+    watched: goes through the sessions, and may show how far it came.
+    """
     recorded: dict[tuple[dt.date, str], Recorded] = {}
     missing: dict[dt.date, str] = {}
     names: set[str] = set()
     rules, played = settings.levels, Played(settings)
-    for session in sorted(wanted):
+    for session in watched(sorted(wanted)):
         symbols = sorted(wanted[session])
         tape = settings.data_folder / TAPES / f"{session}{SUFFIX}"
         try:

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from cli.reporting import plots, words
-from cli.reporting.days import drawdowns
+from cli.reporting.curve import drawdowns
 from cli.reporting.plots import Mark, Range
 from cli.reporting.report import Report
 from cli.reporting.tables import Table, summary, tables
 from cli.reporting.terminal import title_of
 from cli.show import NEW_YORK
+from shared.domain import calendar
 from shared.domain.words import reason_in_words
 
 UNSEEN: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
@@ -121,34 +123,49 @@ Plot = tuple[str, str, Element | None]
 def _equity(report: Report) -> Plot:
     marks = [
         Mark(
-            _day(point.at),
+            _when(report, point.at),
             float(point.equity),
             f"{words.moment(point.at)}: {point.equity:,.2f}",
         )
         for point in report.curve
     ]
-    chart = plots.line(marks, _whole, "Equity, dollars") if marks else None
-    return "Equity", "dollars, at each opening and close", chart
+    chart = plots.line(marks, _along(report), _whole, "Equity, dollars") if marks else None
+    return "Equity", "dollars, minute by minute where the market was recorded", chart
 
 
 def _drawdown(report: Report) -> Plot:
     falls = drawdowns(report.curve)
     marks = [
         Mark(
-            _day(point.at),
+            _when(report, point.at),
             -100 * fall,
             f"{words.moment(point.at)}: {words.percent(fall, 3)} below the highest so far",
         )
         for point, fall in zip(report.curve, falls, strict=True)
     ]
-    chart = plots.line(marks, lambda value: f"{value:.4g} %", "Drawdown, percent", filled=True) if any(falls) else None
+    chart = None
+    if any(falls):
+        chart = plots.line(marks, _along(report), _percent, "Drawdown, percent", filled=True)
     return "Drawdown", "percent below the highest equity so far", chart
+
+
+def _along(report: Report) -> list[float]:
+    """Where the points of the curve lie: every session is as wide as the others, nights have no width."""
+    sessions = [calendar.session(day.session) for day in report.days]
+    openings = [session.opens_at for session in sessions]
+    found = []
+    for point in report.curve:
+        number = max(bisect_right(openings, point.at) - 1, 0)
+        session = sessions[number]
+        share = (point.at - session.opens_at) / (session.closes_at - session.opens_at)
+        found.append((number + min(max(share, 0.0), 1.0)) / len(sessions))
+    return found
 
 
 def _multiples(report: Report) -> Plot:
     marks = [
         Mark(
-            _day(trade.entered_at),
+            _which(report, trade.entered_at, trade.symbol, len(report.trades)),
             trade.r_multiple,
             f"{words.moment(trade.entered_at)} {trade.symbol}: {words.in_r(trade.r_multiple)}, "
             f"{words.money(trade.realized)}{', still held' if trade.held else ''}",
@@ -172,7 +189,7 @@ def _exposure(report: Report) -> Plot:
 def _slippage(report: Report) -> Plot:
     marks = [
         Mark(
-            _day(slip.at),
+            _which(report, slip.at, slip.symbol, len(report.slippage)),
             slip.basis_points,
             f"{words.moment(slip.at)} {slip.symbol} {slip.kind}: {words.basis_points(slip.basis_points)}, "
             f"{words.money(slip.dollars)}",
@@ -186,7 +203,7 @@ def _slippage(report: Report) -> Plot:
 def _refused(report: Report) -> Plot:
     found = [
         Range(
-            _day(one.at),
+            _which(report, one.at, one.symbol, len(report.refused)),
             after.worst_r,
             after.best_r,
             after.would_r,
@@ -228,8 +245,14 @@ def _text(parent: Element, name: str, text: str, attributes: dict[str, str] | No
     return element
 
 
-def _day(at: dt.datetime) -> str:
-    return f"{at.astimezone(NEW_YORK):%m-%d}"
+def _which(report: Report, at: dt.datetime, symbol: str, count: int) -> str:
+    """Of few marks every label is shown, so it can be the symbol; of many when the first and last were."""
+    return symbol if count <= plots.TICKS else _when(report, at)
+
+
+def _when(report: Report, at: dt.datetime) -> str:
+    local = at.astimezone(NEW_YORK)
+    return f"{local:%H:%M}" if report.first == report.last else f"{local:%m-%d}"
 
 
 def _whole(value: float) -> str:

@@ -40,11 +40,11 @@ class Range(NamedTuple):
     text: str
 
 
-def line(marks: Sequence[Mark], shown: Shown, name: str, *, filled: bool = False) -> Element:
-    """A line through `marks`, at equal distances. filled: the area between it and zero, too."""
+def line(marks: Sequence[Mark], along: Sequence[float], shown: Shown, name: str, *, filled: bool = False) -> Element:
+    """A line through `marks`. along: where each lies, from 0 at the left to 1. filled: the area to zero, too."""
     values = [mark.value for mark in marks]
     chart, scale = _chart(name, [*values, 0.0] if filled else values, shown)
-    places = [_spread(place, len(marks)) for place in range(len(marks))]
+    places = [LEFT + (WIDTH - LEFT - RIGHT) * share for share in along]
     points = [f"{x:.1f},{scale(mark.value):.1f}" for x, mark in zip(places, marks, strict=True)]
     if filled and points:
         ground = scale(0.0)
@@ -145,10 +145,6 @@ def _chart(name: str, values: Sequence[float], shown: Shown) -> tuple[Element, C
     return chart, scale
 
 
-def _spread(place: int, count: int) -> float:
-    return LEFT + (WIDTH - LEFT - RIGHT) * (place / (count - 1) if count > 1 else 0.5)
-
-
 def _columns(count: int) -> tuple[float, list[float]]:
     """Width of a bar, and where their middles lie."""
     share = (WIDTH - LEFT - RIGHT) / max(count, 1)
@@ -157,7 +153,8 @@ def _columns(count: int) -> tuple[float, list[float]]:
 
 def _ends(chart: Element, labels: Sequence[str], places: Sequence[float]) -> None:
     """The first and the last label, and the middle one where there is room."""
-    chosen = sorted({0, len(labels) // 2, len(labels) - 1}) if len(labels) > TICKS else range(len(labels))
+    middle = min(range(len(labels)), key=lambda place: abs(places[place] - (LEFT + WIDTH - RIGHT) / 2), default=0)
+    chosen = sorted({0, middle, len(labels) - 1}) if len(labels) > TICKS else range(len(labels))
     for place in chosen if labels else ():
         x = min(max(places[place], LEFT + 10), WIDTH - RIGHT - LABEL_REACH / 2)
         label = {"class": "axis", "x": f"{x:.1f}", "y": f"{HEIGHT - 8}", "text-anchor": "middle"}

@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from cli.reporting.afterwards import RefusedBreakout, refused_breakouts
 from cli.reporting.cover import Gap, gaps, unmeasured
-from cli.reporting.days import Day, Drawdown, Point, curve, days, deepest
+from cli.reporting.curve import Drawdown, Point, curve, deepest, thinned
+from cli.reporting.days import Day, days
 from cli.reporting.rows import Market, Rows
 from cli.reporting.trades import Slippage, Trade, slippages, trades
 from shared.contracts.rules import StopRules
@@ -81,7 +82,7 @@ class Report(Struct, frozen=True, kw_only=True):
     """first, last: the sessions asked for. until: how far it goes, UTC: before the last close where that is to come.
 
     bars: where the minutes are from that tell what the refused did. unmeasured: symbols of which no gaps are told,
-    since they were split.
+    since they were split. curve: at most 400 points, the highest and lowest among them.
     """
 
     first: dt.date
@@ -106,7 +107,7 @@ def report_of(rows: Rows, market: Market, rules: StopRules) -> Report:
     slips = slippages(rows, of)
     open_gaps = gaps(rows)
     refused = refused_breakouts(rows, market, rules)
-    points = curve(rows)
+    points = curve(rows, market)
     by_day = days(rows, of, open_gaps)
     return Report(
         first=rows.sessions[0].session,
@@ -121,7 +122,7 @@ def report_of(rows: Rows, market: Market, rules: StopRules) -> Report:
         protection=protection(open_gaps),
         gaps=open_gaps,
         unmeasured=unmeasured(rows),
-        curve=points,
+        curve=thinned(points),
         days=by_day,
     )
 

@@ -22,6 +22,7 @@ from cli.inprocess.engine import Engine
 from cli.ledger import reading
 from cli.main import app
 from cli.play import Market, Play, start_of
+from cli.reporting.command import wanted
 from cli.reporting.minutes import market_of
 from cli.reporting.page import page
 from cli.reporting.reading import rows_of
@@ -85,8 +86,7 @@ def reported(home: Path, first: dt.date = FIRST, last: dt.date = LAST) -> Report
     with reading(settings.ledger) as database:
         rows = rows_of(database, first, last)
     assert rows is not None
-    wanted = {verdict.session: {"AAPL", "DIA", "FB", "IWM", "QQQ", "SPY"} for verdict in rows.refused}
-    return report_of(rows, market_of(settings, wanted), settings.stop)
+    return report_of(rows, market_of(settings, wanted(rows)), settings.stop)
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +123,17 @@ def test_days_reported_singly_add_up_to_all_of_them(played: Played, report: Repo
     assert sum(len(one.slippage) for one in singly) == len(report.slippage)
     assert sum(one.totals.closed for one in singly) == report.totals.closed
     assert tuple(refused for one in singly for refused in one.refused) == report.refused
+
+
+def test_worked_backwards_from_the_close_the_equity_before_the_first_purchase_is_that_of_the_opening(
+    played: Played,
+) -> None:
+    of = reported(played.home, FIRST, FIRST)
+    entered_at = min(trade.entered_at for trade in of.trades)
+    before = [point.equity for point in of.curve if point.at < entered_at]
+    assert len(before) > 20
+    assert set(before) == {Decimal(100_000)}
+    assert len(of.curve) > 380
 
 
 def test_every_order_that_traded_has_a_price_that_was_decided_on(played: Played, report: Report) -> None:

@@ -112,6 +112,7 @@ def test_a_time_is_told_in_its_two_largest_units(seconds: float, said: str) -> N
 def test_ticks_reach_around_all_values_and_are_few(low: float, span: float) -> None:
     found = ticks(low, low + span)
     assert found == sorted(found)
-    assert found[0] <= low + abs(low) * 1e-6 + 1e-6
-    assert found[-1] >= (low + span) - abs(low + span) * 1e-6 - 1e-6
+    rounding = 1e-6 + 1e-6 * max(abs(low), abs(low + span), span)
+    assert found[0] <= low + rounding
+    assert found[-1] >= low + span - rounding
     assert 2 <= len(found) <= 8

@@ -11,7 +11,7 @@ from typing import TypeVar
 from msgspec import Struct
 
 from cli.trouble import Trouble
-from services.state.store import LedgerDamaged, Store, Table, read_only
+from services.state.store import UNREADABLE, LedgerDamaged, Store, Table, read_only
 
 Row = TypeVar("Row", bound=Struct)
 
@@ -25,7 +25,7 @@ def reading(ledger: Path) -> Iterator[sqlite3.Connection]:
         with closing(read_only(ledger)) as database:
             database.execute("BEGIN")
             yield database
-    except sqlite3.DatabaseError as fault:
+    except UNREADABLE as fault:
         raise LedgerDamaged(f"{ledger}: cannot be read ({fault}); restore a backup, or move the file away") from None
 
 

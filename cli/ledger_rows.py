@@ -139,7 +139,7 @@ def verdicts(database: sqlite3.Connection, symbol: str, session: dt.date) -> lis
 
 def sessions_of(database: sqlite3.Connection) -> list[dt.date]:
     """Every session that the ledger has, oldest first."""
-    return [dt.date.fromisoformat(day) for [day] in database.execute("SELECT session FROM sessions ORDER BY session")]
+    return [row.session for row in rows(database, store.SESSIONS, "ORDER BY session")]
 
 
 def _of_session(condition: str, session: dt.date | None) -> tuple[str, tuple[str, ...]]:

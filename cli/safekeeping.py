@@ -27,7 +27,7 @@ from cli.show import print_json
 from cli.trouble import DONE, Trouble
 from services.executor.snapshot import LOOK_BACK
 from services.state.digest import digest
-from services.state.store import LedgerDamaged, LedgerRefused, read_only
+from services.state.store import UNREADABLE, LedgerDamaged, LedgerRefused, read_only
 from shared.runtime import health
 from shared.runtime.settings import Settings
 from shared.runtime.supervisor import HomeLock
@@ -120,7 +120,7 @@ def _inspected(file: Path, name: Path) -> Kept:
                 installation=notes.get("installation", ""),
                 now=notes.get("now", ""),
             )
-    except (LedgerDamaged, sqlite3.DatabaseError):
+    except (LedgerDamaged, *UNREADABLE):
         raise Trouble(f"{name}: not a whole ledger of this program; use another backup") from None
 
 
@@ -205,7 +205,7 @@ def _require_silence(settings: Settings) -> None:
 
 def _notes(ledger: Path) -> dict[str, str] | None:
     """The ledger's single values; None where there is none that can be read."""
-    with suppress(LedgerRefused, sqlite3.DatabaseError), closing(read_only(ledger)) as database:
+    with suppress(LedgerRefused, *UNREADABLE), closing(read_only(ledger)) as database:
         return dict(database.execute("SELECT key, value FROM meta"))
     return None
 

@@ -126,7 +126,7 @@ def _broker(settings: Settings, place: Place, ledger: LedgerView) -> BrokerView:
     if place.kind == "exchange" and book.exists():
         try:
             return of_book_file(book)
-        except sqlite3.Error as fault:
+        except (sqlite3.Error, UnicodeDecodeError) as fault:
             raise Trouble(f"{book} cannot be read as a book of the exchange ({fault})") from None
     broker = broker_of(settings, place)
     last = max((row.opens_at for row in ledger.sessions), default=dt.datetime.now(dt.UTC))

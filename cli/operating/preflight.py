@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import sqlite3
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Final
@@ -21,7 +20,7 @@ from cli.operating.sight import Sight, Silence
 from cli.options import settings_of_home, typed
 from cli.show import print_json
 from cli.trouble import DONE, NOT_WELL
-from services.state.store import LedgerRefused, newest_version, read_only
+from services.state.store import UNREADABLE, LedgerRefused, newest_version, read_only
 from shared.contracts.vocabulary import HaltLevel
 from shared.domain import calendar
 from shared.domain.accounts import wrong_account, wrong_address
@@ -135,7 +134,7 @@ def _ledger(sight: Sight) -> Gate:
     try:
         [[word]] = database.execute("PRAGMA quick_check(1)").fetchall()
         [[version]] = database.execute("PRAGMA user_version").fetchall()
-    except sqlite3.DatabaseError as fault:
+    except UNREADABLE as fault:
         return _red("ledger", f"{path}: {fault}", restore)
     finally:
         database.close()

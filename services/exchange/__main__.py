@@ -7,6 +7,8 @@ import secrets
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from services.exchange.book import Book
 from services.exchange.exchange import Exchange, new_book
 from services.exchange.faults import BadScript, Faults
@@ -39,11 +41,19 @@ class WallClock:
 
 
 def build_venue(settings: Settings, path: Path) -> tuple[Venue, BookFile]:
-    """The exchange with its book as it was kept, or a new one. Raises BookUnusable."""
+    """The exchange with its book as it was kept, or a new one. Raises BookUnusable; the file is as it was then."""
     file = BookFile(path)
-    is_conducted = settings.run.pace is Pace.CONDUCTED
-    clock: Clock = TickClock(read_progress(file.note(PROGRESS), "").at) if is_conducted else WallClock()
-    book = file.load() or first_book(settings.exchange, settings.run.salt, clock, file)
+    try:
+        progress = read_progress(file.note(PROGRESS), "")
+        kept = file.load()
+    except BookUnusable:
+        file.close()
+        raise
+    except msgspec.DecodeError as fault:
+        file.close()
+        raise file.damaged(fault) from fault
+    clock: Clock = TickClock(progress.at) if settings.run.pace is Pace.CONDUCTED else WallClock()
+    book = kept or first_book(settings.exchange, settings.run.salt, clock, file)
     return Venue(Exchange(book, settings.exchange), Market(), clock, file), file
 
 

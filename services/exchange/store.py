@@ -50,9 +50,11 @@ class BookFile:
         try:
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._prepare()
-        except sqlite3.Error as fault:
+        except (sqlite3.Error, UnicodeDecodeError) as fault:  # the latter: SQLite's message quotes what is damaged
             self.close()
-            raise BookUnusable(f"{path} is no book of an exchange ({fault}); move it away to begin a new one") from None
+            raise BookUnusable(
+                f"{path} is no book of an exchange ({ascii(str(fault))[1:200]}); move it away to begin a new one"
+            ) from None
         except BookUnusable:
             self.close()
             raise
@@ -62,23 +64,37 @@ class BookFile:
         self._lock.close()
 
     def load(self) -> Book | None:
-        """The book as it was kept; None in a new file."""
+        """The book as it was kept; None in a new file. Raises BookUnusable for one that is damaged."""
         account = self.note(ACCOUNT)
         if account is None:
             return None
         read = self._connection.execute
-        return Book.restored(
-            _ACCOUNT.decode(account),
-            (_ORDER.decode(data) for (data,) in read("SELECT data FROM orders ORDER BY number")),
-            (_POSITION.decode(data) for (data,) in read("SELECT data FROM positions")),
-            ((symbol, Price(last, before)) for symbol, last, before in read("SELECT symbol, last, before FROM prices")),
-            (_EXECUTION.decode(data) for (data,) in read("SELECT data FROM executions")),
-            (_DAY.decode(data) for (data,) in read("SELECT data FROM days")),
-        )
+        try:
+            return Book.restored(
+                _ACCOUNT.decode(account),
+                (_ORDER.decode(data) for (data,) in read("SELECT data FROM orders ORDER BY number")),
+                (_POSITION.decode(data) for (data,) in read("SELECT data FROM positions")),
+                (
+                    (symbol, Price(last, before))
+                    for symbol, last, before in read("SELECT symbol, last, before FROM prices")
+                ),
+                (_EXECUTION.decode(data) for (data,) in read("SELECT data FROM executions")),
+                (_DAY.decode(data) for (data,) in read("SELECT data FROM days")),
+            )
+        except (sqlite3.DatabaseError, msgspec.DecodeError, ValueError, TypeError) as fault:
+            raise self.damaged(fault) from fault
 
     def note(self, name: str) -> str | None:
-        row = self._connection.execute("SELECT text FROM notes WHERE name = ?", (name,)).fetchone()
+        """Raises BookUnusable for a file that is damaged."""
+        try:
+            row = self._connection.execute("SELECT text FROM notes WHERE name = ?", (name,)).fetchone()
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as fault:
+            raise self.damaged(fault) from fault
         return None if row is None else str(row[0])
+
+    def damaged(self, fault: Exception) -> BookUnusable:
+        """The one line for a file that holds what no exchange wrote; it is left as it is."""
+        return BookUnusable(f"{self._path} is damaged ({ascii(str(fault))[1:200]}); move it away to begin a new one")
 
     def keep(self, changes: Changes, exchange: Exchange, notes: Mapping[str, str]) -> None:
         """One transaction: the rows that changed, and `notes`. An error here ends the process: it knows too much."""

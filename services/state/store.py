@@ -116,6 +116,14 @@ class LedgerDamaged(LedgerRefused):
     pass
 
 
+class BadRow(sqlite3.DatabaseError):
+    """A row that no writer of ours wrote: the file is whole to SQLite, and what stands in it is not."""
+
+
+UNREADABLE: Final = (sqlite3.DatabaseError, UnicodeDecodeError)
+"""What a damaged file makes sqlite3 raise; the second where its own message quotes the damage."""
+
+
 class Table(Generic[Row]):
     """Maps one frozen struct to one table: columns are the struct's fields, in their order."""
 
@@ -139,7 +147,10 @@ class Table(Generic[Row]):
 
     def _row(self, values: tuple[Any, ...]) -> Row:
         """The struct of one result row."""
-        return self._kind(*(), **self._named(values))
+        try:
+            return self._kind(*(), **self._named(values))
+        except (ValueError, TypeError, KeyError, ArithmeticError, msgspec.DecodeError) as fault:
+            raise BadRow(f"a row of {self.name}: {type(fault).__name__}: {fault}") from fault
 
     def _named(self, values: Sequence[Any]) -> dict[str, Any]:
         return {
@@ -818,7 +829,7 @@ def read_only(path: Path) -> sqlite3.Connection:
     database = sqlite3.connect(f"{_uri(path)}?{mode}", uri=True, isolation_level=None)
     try:
         _refuse_newer(database, path)
-    except sqlite3.DatabaseError as fault:
+    except UNREADABLE as fault:
         database.close()
         raise LedgerDamaged(_damaged(path, str(fault))) from None
     except LedgerRefused:

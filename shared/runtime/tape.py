@@ -101,7 +101,10 @@ def read_tape(path: Path) -> Iterator[bytes]:
         for flags, payload in _frames(file, path):
             if flags & NEW_STREAM:
                 unpacker = zlib.decompressobj()
-            yield unpacker.decompress(payload)
+            try:
+                yield unpacker.decompress(payload)
+            except zlib.error as fault:
+                raise NoTape(f"{path} is damaged ({fault}): it can be read up to there alone") from None
 
 
 def _frames(file: BinaryIO, path: Path) -> Iterator[tuple[int, bytes]]:
@@ -111,6 +114,6 @@ def _frames(file: BinaryIO, path: Path) -> Iterator[tuple[int, bytes]]:
     while len(head := file.read(FRAME.size)) == FRAME.size:
         length, checksum, flags = FRAME.unpack(head)
         payload = file.read(length)
-        if len(payload) != length or zlib.crc32(payload) != checksum:
-            return
+        if not length or len(payload) != length or zlib.crc32(payload) != checksum or flags > NEW_STREAM:
+            return  # torn, or the zeros that a power cut leaves, which their checksum would let pass
         yield flags, payload

@@ -60,3 +60,11 @@ def test_a_file_that_is_no_tape_is_refused_and_not_written_to(tmp_path: Path) ->
     with pytest.raises(NoTape, match="is no tape"):
         TapeWriter(path)
     assert path.read_text() == "something else entirely"
+
+
+def test_the_zeros_that_a_power_cut_leaves_are_no_records(tmp_path: Path) -> None:
+    path = written(tmp_path / "day.tape", RECORDS)
+    path.write_bytes(path.read_bytes() + bytes(4096))
+    assert list(read_tape(path)) == RECORDS
+    written(path, [b"after the restart"])
+    assert list(read_tape(path)) == [*RECORDS, b"after the restart"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -155,7 +155,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
-    """Rows about one order or intent; all of its symbol, in the order of time."""
+    """Rows about one order or intent; all of its symbol, in the order of time. causes: of its orders and intents."""
 
     found: Found
     entry: EntryRow | None
@@ -168,6 +168,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     stops: tuple[ExitRow, ...]
     trade: Trade | None
     views: dict[str, OrderView]
+    causes: dict[str, str]
 
 
 def explain(of: Evidence, rules: SizeRules) -> Explanation:
@@ -179,7 +180,7 @@ def explain(of: Evidence, rules: SizeRules) -> Explanation:
     return Explanation(
         order=of.found.order,
         symbol=told.symbol,
-        bar=bar_of(root_cause(wanted.cause if wanted is not None else told.cause, of.orders)),
+        bar=bar_of(root_cause(wanted.cause if wanted is not None else told.cause, of.causes)),
         verdicts=_verdicts(of),
         intent=_entry(of.entry) if of.entry is not None else _leave(of.leave) if of.leave is not None else None,
         admissions=_admissions(of, rules),
@@ -197,11 +198,10 @@ def bar_of(cause: str) -> Bar:
     return Bar(cause=cause, ends_at=dt.datetime.strptime(f"{match[1]}+0000", "%y%m%dT%H%M%z"))
 
 
-def root_cause(cause: str, orders: Sequence[Order]) -> str:
-    """What led to the order that led to it, and so on, where `cause` names an order."""
-    causes = {order.client_order_id: order.cause for order in orders}
+def root_cause(cause: str, causes: Mapping[str, str]) -> str:
+    """What led to the order or intent that led to it, and so on. causes: of every order and intent."""
     for _ in range(BACK):
-        if cause not in causes or causes[cause] == cause:
+        if causes.get(cause, cause) == cause:
             break
         cause = causes[cause]
     return cause

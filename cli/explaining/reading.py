@@ -40,6 +40,18 @@ def evidence(database: sqlite3.Connection, found: Found) -> Evidence:
         stops=rows(database, store.EXITS, "WHERE position_id = ? AND kind = 'stop' ORDER BY at, id", name),
         trade=_trade(database, position) if position is not None else None,
         views={order.client_order_id: order_view(order) for order in known},
+        causes=_causes(database, told.symbol),
+    )
+
+
+def _causes(database: sqlite3.Connection, symbol: str) -> dict[str, str]:
+    return dict(
+        database.execute(
+            "SELECT client_order_id, cause FROM order_ledger WHERE symbol = ?1"
+            " UNION SELECT id, cause FROM entry_intents WHERE symbol = ?1"
+            " UNION SELECT id, cause FROM exit_intents WHERE symbol = ?1",
+            (symbol,),
+        )
     )
 
 

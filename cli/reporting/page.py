@@ -29,8 +29,8 @@ POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 STYLE: Final = """
 :root { color-scheme: light dark; --paper: #ffffff; --panel: #f5f6f8; --ink: #1b1f24; --faint: #5d6671;
   --rule: #d8dde3; --good: #12794a; --bad: #b3261e; --line: #2458b8; --area: #2458b826; }
-@media (prefers-color-scheme: dark) { :root { --paper: #14171b; --panel: #1d2126; --ink: #e6e9ed; --faint: #9aa4b0;
-  --rule: #353c44; --good: #4cc38a; --bad: #ff8a80; --line: #82aaff; --area: #82aaff33; } }
+@media screen and (prefers-color-scheme: dark) { :root { --paper: #14171b; --panel: #1d2126; --ink: #e6e9ed;
+  --faint: #9aa4b0; --rule: #353c44; --good: #4cc38a; --bad: #ff8a80; --line: #82aaff; --area: #82aaff33; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 75rem; padding: 1.5rem 1rem 3rem; background: var(--paper); color: var(--ink);
   font: 15px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
@@ -56,10 +56,10 @@ svg text { fill: var(--faint); font-size: 12px; font-family: inherit; }
 svg .good { fill: var(--good); } svg .bad { fill: var(--bad); }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--rule); text-align: left; vertical-align: top; }
-th { color: var(--faint); font-weight: 600; white-space: nowrap; }
+th { color: var(--faint); font-weight: 600; white-space: nowrap; } td:first-child { white-space: nowrap; }
 th.figure, td.figure { text-align: right; white-space: nowrap; }
-tr.good td.signed { color: var(--good); } tr.bad td.signed { color: var(--bad); }
-@media (max-width: 46rem) {
+tr.good td.result { color: var(--good); } tr.bad td.result { color: var(--bad); }
+@media screen and (max-width: 60rem) {
   dl { display: block; background: var(--panel); border-radius: .5rem; padding: .4rem .8rem; }
   dl > div { display: flex; justify-content: space-between; gap: 1rem; padding: .12rem 0; }
   dt { flex: none; } dd { text-align: right; }
@@ -69,8 +69,12 @@ tr.good td.signed { color: var(--good); } tr.bad td.signed { color: var(--bad); 
     text-align: right; white-space: normal; }
   td::before { content: attr(data-heading); color: var(--faint); text-align: left; flex: none; }
 }
-@media print { body { max-width: none; padding: 0; font-size: 11px; } tr { break-inside: avoid; }
-  thead { display: table-header-group; } }
+@media print {
+  html { font-size: 9.5px; } body { max-width: none; padding: 0; font-size: 1rem; }
+  dl { grid-template-columns: repeat(4, 1fr); } .plots { grid-template-columns: 1fr 1fr; }
+  th, td { padding: .2rem .4rem; } th { white-space: normal; }
+  tr { break-inside: avoid; } h2, p { break-after: avoid; } thead { display: table-header-group; }
+}
 """
 
 
@@ -231,8 +235,7 @@ def _table(body: Element, table: Table) -> None:
 
 def _row(row: Element, name: str, cells: Sequence[str], table: Table) -> None:
     for place, cell in enumerate(cells):
-        signed = cell.startswith(("+", "-")) and cell != words.UNKNOWN
-        kinds = [kind for kind, wanted in (("figure", place in table.figures), ("signed", signed)) if wanted]
+        kinds = [kind for kind, places in (("figure", table.figures), ("result", table.results)) if place in places]
         attributes = {"class": " ".join(kinds)} if kinds else {}
         if name == "td":
             attributes["data-heading"] = table.headings[place]

@@ -16,7 +16,8 @@ SEEN: Final = 0.005
 
 
 class Table(Struct, frozen=True, kw_only=True):
-    """title, note: in words. nothing: what is said without rows. figures: the columns that hold numbers, from 0.
+    """title, note: in words. nothing: what is said without rows. figures: the columns that hold numbers, from 0;
+    results: those of them that a mark is about.
 
     rows: cells. marks: of each row, `good`, `bad` or empty.
     """
@@ -26,6 +27,7 @@ class Table(Struct, frozen=True, kw_only=True):
     nothing: str
     headings: tuple[str, ...]
     figures: frozenset[int]
+    results: frozenset[int]
     rows: tuple[tuple[str, ...], ...]
     marks: tuple[str, ...]
 
@@ -72,6 +74,7 @@ def trades(report: Report) -> Table:
         "nothing was held",
         ("entered", "symbol", "shares", "paid", "first stop", "sold", "at", "left by", "held", "P&L", "R"),
         {2, 3, 4, 5, 6, 9, 10},
+        {9, 10},
         [
             (
                 words.moment(trade.entered_at),
@@ -100,6 +103,7 @@ def slippage(report: Report) -> Table:
         "nothing was filled",
         ("filled", "symbol", "order", "shares", "decided on", "filled at", "dollars", "basis points", "R"),
         {3, 4, 5, 6, 7, 8},
+        {6, 7, 8},
         [
             (
                 words.moment(slip.at),
@@ -125,6 +129,7 @@ def reasons(report: Report) -> Table:
         "nothing was refused",
         ("reason", "times", "broke out", "known after", "best", "worst", "would have made"),
         {1, 2, 3, 4, 5, 6},
+        set(),
         [
             (
                 reason_in_words(one.reason),
@@ -150,6 +155,7 @@ def refused(report: Report) -> Table:
         "no breakout was refused",
         ("refused", "symbol", "reason", "price", "stop", "best", "worst", "would have made", "by"),
         {3, 4, 5, 6, 7},
+        {7},
         [
             (
                 words.moment(one.at),
@@ -182,6 +188,7 @@ def protection(report: Report) -> Table:
         "every share was covered at every instant",
         ("symbol", "gaps", "unprotected share-seconds", "longest", "beside a filling entry"),
         {1, 2, 3, 4},
+        {2},
         [
             (one.symbol, f"{one.gaps:,}", f"{one.unprotected:,.0f}", words.lasted(one.longest_s), f"{one.pending:,.0f}")
             for one in report.protection
@@ -200,6 +207,7 @@ def days(report: Report) -> Table:
         "nothing was bought, held or refused in any session",
         ("session", "opening", "closing", "realized", "bought", "closed", "refused", "held", "exposure", "average"),
         {1, 2, 3, 4, 5, 6, 7, 8, 9},
+        {3},
         [
             (
                 f"{day.session}",
@@ -225,6 +233,7 @@ def _table(
     nothing: str,
     headings: tuple[str, ...],
     figures: set[int],
+    results: set[int],
     rows: Sequence[tuple[str, ...]],
     marks: Sequence[str],
 ) -> Table:
@@ -234,6 +243,7 @@ def _table(
         nothing=nothing,
         headings=headings,
         figures=frozenset(figures),
+        results=frozenset(results),
         rows=tuple(rows),
         marks=tuple(marks),
     )

@@ -116,7 +116,7 @@ def without_faults(case: Case) -> Outcome:
 
 def with_faults(case: Case, expected: str = "") -> Outcome:
     """The day with the case's faults. expected: the digest it must end with, if the faults keep the market's answer."""
-    world = _world(case)
+    world = world_of(case)
     findings: list[Finding] = []
     try:
         world.play()
@@ -175,7 +175,7 @@ def first_difference(case: Case) -> str:
     engine = Engine(case.settings, setup, market, store, MemoryHalt(), CandidateFiles(NOWHERE, setup))
     for session in case.sessions:
         engine.play(session)
-    world = _world(case)
+    world = world_of(case)
     try:
         world.play()
     except Broken as broken:
@@ -206,7 +206,7 @@ def _at_the_end(world: World, case: Case) -> Sequence[Finding]:
     return audit(world.broker_view(), read_ledger(world.store.database), terms, SETTLED)
 
 
-def _world(case: Case) -> World:
+def world_of(case: Case) -> World:
     setup, market = _parts(case)
     draws = _draws(case.seed, "order")
     lists = CandidateFiles(NOWHERE, setup)

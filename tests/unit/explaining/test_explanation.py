@@ -32,9 +32,10 @@ def test_a_cause_names_the_minute_that_ended_then(cause: str) -> None:
 
 
 def test_an_order_that_another_led_to_is_followed_back_to_the_first_cause() -> None:
-    known = [entry_order(cause="bars-0-150226T1450"), order("stop-1", OrderKind.STOP, cause=ENTRY)]
-    assert root_cause("stop-1", known) == "bars-0-150226T1450"
-    assert root_cause("command-7", known) == "command-7"
+    causes = {"stop-1": ENTRY, ENTRY: "an intent", "an intent": "bars-0-150226T1450", "own": "own"}
+    assert root_cause("stop-1", causes) == "bars-0-150226T1450"
+    assert root_cause("command-7", causes) == "command-7"
+    assert root_cause("own", causes) == "own"
 
 
 def test_an_operators_command_is_no_bar() -> None:

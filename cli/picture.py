@@ -20,7 +20,7 @@ _POSITIONS_OF_A_DAY: Final = (
     "WHERE session <= ? AND (closed_at IS NULL OR date(closed_at) >= ?) ORDER BY entered_at, position_id"
 )
 _ORDERS_OF_A_DAY: Final = (  # a stop of an earlier day that still rests, or sold today, is part of today
-    "WHERE session = ? OR resting OR client_order_id IN (SELECT client_order_id FROM fills WHERE session = ?)"
+    "WHERE session = ? OR resting OR client_order_id IN (SELECT client_order_id FROM fills WHERE date(at) = ?)"
     " ORDER BY planned_at, client_order_id"
 )
 
@@ -103,7 +103,7 @@ def _picture(database: sqlite3.Connection, asked: dt.date | None) -> Picture | N
         exits=rows(database, store.EXITS, "WHERE date(at) = ? ORDER BY at, id", day),
         positions=rows(database, store.POSITIONS, _POSITIONS_OF_A_DAY, day, day),
         orders=rows(database, store.ORDERS, _ORDERS_OF_A_DAY, day, day),
-        fills=rows(database, store.FILLS, "WHERE session = ? ORDER BY at, execution_id", day),
+        fills=rows(database, store.FILLS, "WHERE date(at) = ? ORDER BY at, execution_id", day),
     )
 
 

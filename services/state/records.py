@@ -62,7 +62,10 @@ class ActionRow(Struct, frozen=True, kw_only=True):
 
 
 class FillRow(Struct, frozen=True, kw_only=True):
-    """A row of `fills`: one execution, booked once. qty: shares; price: dollars; at: the broker's time, UTC."""
+    """A row of `fills`: one execution, booked once. qty: shares; price: dollars; at: the broker's time, UTC.
+
+    session: of its order, so of a stop that stood over night an earlier one than that of `at`.
+    """
 
     execution_id: str
     client_order_id: str

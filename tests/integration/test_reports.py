@@ -21,12 +21,14 @@ from cli.columns.play import play as play_on_columns
 from cli.inprocess.engine import Engine
 from cli.ledger import reading
 from cli.main import app
+from cli.picture import picture
 from cli.play import Market, Play, start_of
 from cli.reporting.command import wanted
 from cli.reporting.minutes import market_of
 from cli.reporting.page import page
 from cli.reporting.reading import rows_of
 from cli.reporting.report import Report, report_of
+from cli.summary import summary
 from services.market_data.sources import build_source
 from services.state.__main__ import setup_of
 from services.state.sources import CandidateFiles
@@ -134,6 +136,16 @@ def test_worked_backwards_from_the_close_the_equity_before_the_first_purchase_is
     assert len(before) > 20
     assert set(before) == {Decimal(100_000)}
     assert len(of.curve) > 380
+
+
+def test_a_sessions_summary_has_what_that_session_sold_by_a_stop_of_an_earlier_one_too(
+    played: Played, report: Report
+) -> None:
+    seen = [picture(played.home / "data" / "execution_v2.sqlite", day.session) for day in report.days]
+    told = [summary(one) for one in seen if one is not None]
+    assert [one.realized for one in told] == pytest.approx([day.realized for day in report.days], abs=Decimal("0.0001"))
+    assert sum(one.stopped for one in told) == 2
+    assert [one.held for one in told] == [day.held for day in report.days]
 
 
 def test_every_order_that_traded_has_a_price_that_was_decided_on(played: Played, report: Report) -> None:

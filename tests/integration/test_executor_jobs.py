@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 from redis import Redis
+from rq import Callback, Repeat, Retry
+from rq import Queue as RqQueue
 
 from shared.contracts.outgoing import Job
 from shared.contracts.vocabulary import Queue
@@ -178,6 +180,55 @@ def test_what_else_a_job_holds_is_never_read(bus: Bus, tmp_path: Path) -> None:
     assert seen.refused == []
     assert not mark.exists()
     assert bus.client.llen(f"{PREFIX}rq:queue:protect") == 0
+
+
+def rq_job(mark: Path, client: Redis, **options: Any) -> None:
+    """A job as RQ's own client would put it there, whoever held the right to write: pickled, with all it offers."""
+    queue = RqQueue("protect", connection=client)
+    call = {"f": os.system, "args": (f"touch {mark}",), **options}
+    job = queue.create_job(call.pop("f"), args=call.pop("args"), **call)
+    fields: dict[Any, Any] = job.to_dict()
+    client.hset(f"{PREFIX}rq:job:{job.id}", mapping=fields)
+    client.rpush(f"{PREFIX}rq:queue:protect", job.id)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"on_success": Callback(os.system), "on_failure": Callback(os.system), "on_stopped": Callback(os.system)},
+        {"retry": Retry(max=5, interval=0)},
+        {"repeat": Repeat(times=5, interval=0)},
+        {"result_ttl": -1, "failure_ttl": -1, "ttl": 1_000_000, "timeout": -1},
+        {"depends_on": ["other", "another"]},
+        {"meta": {"x": "y" * 100_000}, "description": "x" * 100_000},
+        {"args": (["[" * 2_000],)},
+    ],
+    ids=lambda options: ", ".join(options) or "plain",
+)
+def test_a_job_of_rqs_own_client_runs_nothing_and_is_put_aside(
+    bus: Bus, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    mark = tmp_path / "done"
+    rq_job(mark, bus.client, **options)
+    jobs.enqueue(bus.client, PREFIX, wake_up(1, "a"))
+    seen = Seen(2)
+    assert jobs.work(bus.client, PREFIX, "protect", seen.hands())
+    assert len(seen.refused) == 1
+    assert seen.performed == [(["a"], [1])]
+    assert not mark.exists()
+    assert set(bus.client.keys("*")) <= {b"ev2:epoch", b"ev2:opened", b"ev2:rq:queues"}
+
+
+def test_a_class_of_somebody_elses_is_no_class_of_ours(bus: Bus, tmp_path: Path) -> None:
+    """RQ lets a queue and a worker name their job class; ours is not read from the server."""
+    mark = tmp_path / "done"
+    good = packed(jobs.WORK, None, [["a"], [1]], {})
+    push(bus.client, "foreign", good, job_class="os.system", serializer="pickle", func_name=f"touch {mark}")
+    seen = Seen(1)
+    assert jobs.work(bus.client, PREFIX, "protect", seen.hands())
+    assert seen.performed == [(["a"], [1])]
+    assert not mark.exists()
 
 
 @pytest.mark.parametrize("job_id", [b"with blank", b"\xff\xfe", b"../../x", b""])

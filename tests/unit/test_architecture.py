@@ -253,4 +253,16 @@ def test_the_lock_file_is_the_one_with_hashes_and_the_only_one() -> None:
     pinned = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if re.match(r"[a-z]", line)]
     assert pinned
     assert all(re.match(r"[a-z0-9_.\-\[\]]+==\S+ .*\\$", line) for line in pinned)
-    assert "--hash=sha256:" in (ROOT / "requirements.lock").read_text()
+
+
+def test_every_requirement_is_pinned_with_hashes_and_comes_from_nowhere_in_particular() -> None:
+    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    one = r"^([a-z0-9_.\-]+)(?:\[[a-z,]+\])?==([^\s;]+)(?: ; [^\n]+?)? \\\n"
+    pinned = re.findall(rf"{one}((?:    --hash=sha256:[0-9a-f]{{64}}(?: \\)?\n)+)", text, re.M)
+    lines = [line for line in text.splitlines() if line and not line.startswith(("    --hash=sha256:", "#"))]
+    assert len(pinned) == len(lines) > 50
+    wanted = re.findall(r"^([A-Za-z0-9_.\-]+)", (ROOT / "requirements.in").read_text(encoding="utf-8"), re.M)
+    assert {name.lower().replace("_", "-") for name in wanted} <= {name for name, *_ in pinned}
+    for file in ("requirements.lock", "requirements.in", "pyproject.toml"):
+        held = (ROOT / file).read_text(encoding="utf-8")
+        assert not re.search(r"https?://|git\+|--(extra-)?index-url|--find-links|--trusted-host|file:", held), file

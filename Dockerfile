@@ -18,7 +18,9 @@ FROM python:3.11-slim
 RUN python -m pip uninstall --yes --quiet pip setuptools wheel 2>/dev/null || true
 RUN groupadd --gid 10001 execution \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/execution --shell /usr/sbin/nologin execution \
-    && install -d -o execution -g execution -m 0750 /var/lib/execution /var/lib/execution/data
+    && install -d -o execution -g execution -m 0750 /var/lib/execution /var/lib/execution/data \
+    && for of in all redis state market_data signals executor exchange conductor alerts dashboard; do \
+         install -d -o execution -g execution -m 0755 /keys/$of; done
 COPY --from=build /opt/execution /opt/execution
 ENV PATH=/opt/execution/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \

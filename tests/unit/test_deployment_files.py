@@ -16,6 +16,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from pydantic import SecretStr
 
+from shared.runtime.permissions import SERVICES as PERMITTED
 from shared.runtime.settings import OUTSIDE, Settings, load_settings
 from shared.runtime.supervisor import BAD_START
 
@@ -23,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
 METRICS = {"prometheus", "grafana"}
-OURS = {name: service for name, service in SERVICES.items() if name not in {"redis", *METRICS}}
+OURS = {name: service for name, service in SERVICES.items() if name not in {"redis", "permissions", *METRICS}}
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 PROCESSES = {
@@ -49,7 +50,8 @@ def test_each_process_is_a_service_of_its_own() -> None:
 
 def test_signals_and_executors_can_be_scaled() -> None:
     for name in ("signals", "executor", "executor-protect"):
-        assert not {"container_name", "ports", "volumes"} & set(SERVICES[name]), name
+        assert not {"container_name", "ports"} & set(SERVICES[name]), name
+        assert all(volume.endswith(":ro") for volume in SERVICES[name]["volumes"]), name
         assert "EV2_INSTANCE" not in SERVICES[name]["environment"], name
 
 
@@ -64,11 +66,35 @@ def test_a_container_can_write_only_where_it_must_and_has_no_privileges(name: st
 
 
 def test_only_what_keeps_a_file_has_the_data_volume() -> None:
-    keepers = {name for name, service in OURS.items() if service.get("volumes")}
-    assert keepers == {"state", "exchange", "conductor", "dashboard"}
-    assert all(SERVICES[name]["volumes"] == ["data:/var/lib/execution/data"] for name in keepers)
-    assert SERVICES["redis"]["volumes"] == ["redis:/data"]
-    assert set(COMPOSE["volumes"]) == {"data", "redis", *METRICS}
+    data = "data:/var/lib/execution/data"
+    assert {name for name, service in OURS.items() if data in service["volumes"]} == {
+        "state",
+        "exchange",
+        "conductor",
+        "dashboard",
+    }
+    assert SERVICES["redis"]["volumes"] == ["redis:/data", "keys-redis:/keys:ro"]
+
+
+def test_each_container_has_the_password_of_its_own_user_and_no_other() -> None:
+    users = {name: arguments[0].removeprefix("services.") for name, arguments in PROCESSES.items()}
+    for name, service in OURS.items():
+        keys = [volume for volume in service["volumes"] if volume.startswith("keys")]
+        assert keys == [f"keys-{users[name]}:/run/keys:ro"], name
+    assert set(users.values()) | {"cli"} == set(PERMITTED)
+    draws = SERVICES["permissions"]
+    volumes = {volume.partition(":")[0] for volume in draws["volumes"]}
+    assert volumes == {"keys", "keys-redis", *(f"keys-{user}" for user in users.values())}
+    assert set(COMPOSE["volumes"]) == {"data", "redis", *METRICS} | volumes
+    for user in users.values():
+        assert re.search(rf"for of in [a-z_ ]*\b{user}\b", draws["command"][2]), user
+        assert re.search(rf"for of in [a-z_ ]*\b{user}\b", DOCKERFILE), user
+    assert "ev2-admin" not in str(COMPOSE)
+
+
+def test_redis_starts_with_the_users_file_once_it_is_made() -> None:
+    assert SERVICES["redis"]["depends_on"] == {"permissions": {"condition": "service_completed_successfully"}}
+    assert (SERVICES["permissions"]["restart"], SERVICES["permissions"]["depends_on"]) == ("no", {})
 
 
 def test_only_what_a_person_looks_at_is_published_and_only_on_this_machines_loopback() -> None:
@@ -96,7 +122,8 @@ def test_redis_is_a_seven_with_an_append_only_file_and_no_snapshots() -> None:
     redis = SERVICES["redis"]
     assert redis["image"] == "redis:7"
     assert " ".join(redis["command"]) == (
-        "redis-server --appendonly yes --appendfsync everysec --aof-use-rdb-preamble no --save "
+        "redis-server --appendonly yes --appendfsync everysec --aof-use-rdb-preamble no --save  "
+        "--aclfile /keys/users.acl --proto-max-bulk-len 16mb"
     )
 
 
@@ -172,8 +199,9 @@ def test_the_image_is_built_once_for_all() -> None:
 
 def test_no_key_and_no_password_stands_in_a_file() -> None:
     for name, value in variables("state").items():
-        assert not re.search(r"KEY|SECRET|TOKEN|PASSWORD", name), name
+        assert name == "EV2_BUS__PASSWORDS" or not re.search(r"KEY|SECRET|TOKEN|PASSWORD", name), name
         assert "@" not in value, name
+    assert variables("state")["EV2_BUS__PASSWORDS"] == "/run/keys", "a folder, not a password"
     for path in (ROOT / "deploy").glob("*.yml"):
         for line in re.findall(
             r"^ *(?:APCA|EV2)\w*(?:KEY|SECRET|TOKEN|PASSWORD)\w*: *(.*)$", path.read_text(), re.MULTILINE

@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 CHECKED := shared services cli tests bench docs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench proof simulate chaos clean lock
+.PHONY: help setup demo test check bench proof simulate chaos fuzz clean lock
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -45,6 +45,10 @@ simulate: setup  ## fresh seeds of the simulation for HOURS=1
 KILLS ?= 200
 chaos: setup  ## disturb days over real processes, KILLS=200
 	$(BIN)/python -m tests.chaos --kills $(KILLS)
+
+MESSAGES ?= 100000
+fuzz: setup  ## damaged messages through the decoder, MESSAGES=100000
+	$(BIN)/python -m tests.fuzz --messages $(MESSAGES)
 
 clean:  ## remove what setup and runs left behind (never a data folder)
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache

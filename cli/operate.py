@@ -12,7 +12,7 @@ Symbol = Annotated[str, typer.Argument(help="The symbol, such as AAPL.")]
 
 
 def register(app: typer.Typer) -> None:
-    for command in (pause, halt, flatten, resume, sell, cancel, block, unblock, arm, adopt, reconcile):
+    for command in (pause, halt, flatten, resume, sell, cancel, block, unblock, arm, adopt, disown, reconcile):
         app.command()(command)
 
 
@@ -140,6 +140,25 @@ def adopt(
     from shared.contracts.commands import Adopt
 
     raise typer.Exit(carry(Adopt, json, symbol=_symbol(symbol), stop=a_price("--stop", stop)))
+
+
+def disown(
+    symbol: Symbol,
+    price: Annotated[str, typer.Option("--price", metavar="PRICE", help="What each of them brought, dollars.")],
+    home: Home = None,
+    json: AsJson = False,
+) -> None:
+    """Book that shares of the ledger are no longer at the broker, where no execution there tells how they went.
+
+    A sale on the broker's own page is booked by itself. This is for a transfer, a merger, a delisting.
+
+    Example: execution disown AAPL --price 171.50
+    """
+    from cli.operating.asking import carry
+    from cli.operating.words import a_price
+    from shared.contracts.commands import Disown
+
+    raise typer.Exit(carry(Disown, json, symbol=_symbol(symbol), price=a_price("--price", price)))
 
 
 def reconcile(home: Home = None, json: AsJson = False) -> None:

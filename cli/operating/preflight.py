@@ -257,7 +257,7 @@ def _foreign(sight: Sight) -> Gate:
             return _green("foreign", "no ledger yet to compare with")
         return _not_asked(sight, "foreign", foreign)
     if foreign:
-        todo = "`execution adopt SYMBOL --stop PRICE` takes shares over; entries in these symbols wait"
+        todo = "`execution adopt` takes shares over, `execution disown` books missing ones; until then no entries"
         return _red("foreign", f"not ours at the broker: {_some(foreign)}", todo)
     return _green("foreign", "everything at the broker is ours")
 

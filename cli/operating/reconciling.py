@@ -106,6 +106,9 @@ def _show(compared: Compared, as_json: bool) -> None:
         name = f" {item.symbol}" if item.symbol else ""
         typer.echo(f"NOT OURS: {item.kind}{name} {item.qty}: {item.detail}")
     if any(item.kind == "shares" for item in compared.foreign):
-        typer.echo("`execution adopt SYMBOL --stop PRICE` takes shares over; what is sold at the broker goes away")
+        typer.echo(
+            "`execution adopt SYMBOL --stop PRICE` takes shares over, `execution disown SYMBOL --price PRICE` books"
+            " missing ones as gone; what is sold at the broker goes away"
+        )
     if compared.finished and not compared.happened and not compared.foreign:
         typer.echo("ledger and broker agree")

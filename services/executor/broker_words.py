@@ -63,6 +63,7 @@ _FREE_TEXT: Final = re.compile(r"[^\x00-\x1f\x7f]{1,128}\Z")
 _LARGEST: Final = Decimal(10) ** 15
 _MOST_DECIMALS: Final = 18
 _MOST_LEGS: Final = 10
+_WHOLE: Final = 2**63
 _RAW_KEPT: Final = 4_000
 
 T = TypeVar("T")
@@ -363,7 +364,7 @@ def _count_or_none(fields: Fields, key: str, what: str) -> int | None:
     value = fields.get(key)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < _WHOLE:
         raise Unreadable(f"{what}: {key} is {_shown(value)}")
     return value
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Callable
 from decimal import Decimal
@@ -10,11 +11,12 @@ from typing import assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
-from services.state import account_stop, actions, gates, judging
-from services.state.model import ExitRow, IntentStatus, Position
+from services.state import account_stop, actions, fills, gates, judging
+from services.state.model import ExitRow, IntentStatus, Order, Position
 from services.state.setup import Setup
 from services.state.unit import Unit
 from services.state.views import level_text
+from shared.contracts import ids
 from shared.contracts.commands import (
     DONE,
     REFUSED,
@@ -23,6 +25,7 @@ from shared.contracts.commands import (
     Block,
     Cancel,
     Command,
+    Disown,
     Flatten,
     Halt,
     Pause,
@@ -34,8 +37,21 @@ from shared.contracts.commands import (
 )
 from shared.contracts.ids import is_symbol
 from shared.contracts.money import round_down
-from shared.contracts.vocabulary import HaltLevel, OrderKind, StopMode, TrimState
+from shared.contracts.vocabulary import (
+    HaltLevel,
+    OrderClass,
+    OrderKind,
+    OrderType,
+    Side,
+    Status,
+    StopMode,
+    TimeInForce,
+    TrimState,
+)
 from shared.runtime.halt import HaltFile, is_stricter
+
+DISOWNED = "disowned-"
+"""How the execution id begins of shares that a person says are gone."""
 
 
 class Answered(Struct, frozen=True):
@@ -72,6 +88,8 @@ def _obey(unit: Unit, command: Command, setup: Setup, halt: HaltFile, reload: Ca
             return _arm(unit, command, setup)
         case Adopt():
             return _adopt(unit, command)
+        case Disown():
+            return _disown(unit, command)
         case Sell():
             return _sell(unit, command)
         case Cancel():
@@ -169,6 +187,61 @@ def _adopt(unit: Unit, command: Adopt) -> Answered:
     unit.store.drop_foreign("shares", symbol)
     unit.touch(symbol)
     return Answered(True, f"{qty} {symbol} taken over, stop at {stop}")
+
+
+def _disown(unit: Unit, command: Disown) -> Answered:
+    """Book that shares of ours left the account, at the price that a person says: no record of the broker tells it."""
+    symbol, session = command.symbol, unit.store.last_session()
+    position = unit.store.open_position(symbol)
+    item = next(
+        (one for one in unit.store.foreign_items() if (one.kind, one.symbol) == ("shares", symbol) and one.certain),
+        None,
+    )
+    if position is None or session is None or item is None or item.qty >= 0:
+        return Answered(False, f"the broker holds all shares of {symbol}; `execution reconcile` looks again")
+    if item.qty != int(item.qty):
+        return Answered(False, f"{-item.qty} shares of {symbol} are not whole shares")
+    if not command.price > 0:
+        return Answered(False, f"a price of {command.price} dollars a share is not above 0")
+    qty = min(int(-item.qty), position.qty)
+    number = unit.store.next_order_number(session.session, symbol, OrderKind.EXIT)
+    name = ids.client_order_id(unit.store.installation, session.session, symbol, OrderKind.EXIT, number)
+    order = Order(
+        client_order_id=name,
+        broker_id=None,
+        session=session.session,
+        symbol=symbol,
+        kind=OrderKind.EXIT,
+        side=Side.SELL,
+        type=OrderType.MARKET,
+        time_in_force=TimeInForce.DAY,
+        order_class=OrderClass.SIMPLE,
+        qty=qty,
+        limit_price=None,
+        stop_price=None,
+        leg_stop_price=None,
+        status=Status.FILLED,
+        broker_status="",
+        resting=False,
+        filled_qty=0,
+        filled_value=Decimal(0),
+        parent="",
+        intent="",
+        cause=command.id,
+        planned_at=unit.now,
+        accepted_at=None,
+        first_fill_at=None,
+        ended_at=unit.now,
+        expires_at=None,
+        in_flight="",
+        note=f"left the account, as {command.by[:60]} says",
+    )
+    unit.store.record_order_once(order)
+    at = max(unit.now, position.last_entry_fill_at + dt.timedelta(microseconds=1))  # after what it takes away
+    fills.book(unit, order, f"{DISOWNED}{command.id}", "", Decimal(qty), command.price, at)
+    unit.store.drop_foreign("shares", symbol)
+    unit.touch(symbol)
+    return Answered(True, f"{qty} {symbol} are booked as gone at {command.price}")
 
 
 def _sell(unit: Unit, command: Sell) -> Answered:

@@ -47,6 +47,13 @@ class Adopt(Command, frozen=True, kw_only=True):
     stop: Decimal
 
 
+class Disown(Command, frozen=True, kw_only=True):
+    """Shares of `symbol` that the broker no longer holds went at `price` dollars each."""
+
+    symbol: str
+    price: Decimal
+
+
 class Sell(Command, frozen=True, kw_only=True):
     symbol: str
 

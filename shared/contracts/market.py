@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Annotated, Final
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from shared.contracts.message import Message
+
+LARGEST: Final = 1e12
+Figure = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
+"""Checked while it is decoded: a price or a volume beyond it is a fault of somebody's, and its products overflow."""
+Symbol = Annotated[str, Meta(max_length=32)]
 
 
 class Bar(Struct, frozen=True, array_like=True, gc=False):
     """One symbol's bar within a `Bars` batch. Prices in dollars, volume in shares."""
 
-    symbol: str
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float
+    symbol: Symbol
+    open: Figure
+    high: Figure
+    low: Figure
+    close: Figure
+    volume: Figure
 
 
 class DailyBar(Struct, frozen=True, array_like=True, gc=False):
     """One completed session of one symbol. Prices in dollars, split-adjusted; volume in shares."""
 
     session: dt.date
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float
+    open: Figure
+    high: Figure
+    low: Figure
+    close: Figure
+    volume: Figure
 
 
 class SessionOpened(Message, frozen=True, kw_only=True):

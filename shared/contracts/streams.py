@@ -99,6 +99,7 @@ STREAMS: Final[tuple[Stream, ...]] = (
             commands.Flatten,
             commands.Arm,
             commands.Adopt,
+            commands.Disown,
             commands.Sell,
             commands.Cancel,
             commands.Block,

@@ -10,6 +10,7 @@ silent retries, which doubles entries): a failed write raises `BusDown`, and who
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
 import redis
@@ -28,6 +29,8 @@ from shared.runtime.settings import BusSettings
 
 BLOCK_MS_MAX: Final = 2_000
 SOCKET_TIMEOUT_S: Final = 6.0
+RAW_BYTES: Final = 4_000
+RAW_FIELDS: Final = 20
 
 
 class BusDown(Exception):
@@ -295,10 +298,15 @@ class Bus:
         if life is not None and self.epoch and life != str(self.epoch).encode():
             return Entry(stream, _text(entry_id), None, stale=True)
         try:
-            return Entry(stream, _text(entry_id), wire.decode(fields))
+            return Entry(stream, _text(entry_id), wire.decode(fields, stream))
         except wire.Unreadable as fault:
-            raw = repr(dict(fields))[:4000]
-            return Entry(stream, _text(entry_id), None, str(fault), raw)
+            return Entry(stream, _text(entry_id), None, str(fault), _raw(fields))
+
+
+def _raw(fields: Mapping[bytes, bytes]) -> str:
+    """The beginning of what an entry holds, for people; what somebody put there may be of any size."""
+    shown = {name[:RAW_BYTES]: value[:RAW_BYTES] for name, value in islice(fields.items(), RAW_FIELDS)}
+    return repr(shown)[:RAW_BYTES]
 
 
 def _text(value: bytes | str) -> str:

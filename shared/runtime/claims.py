@@ -6,13 +6,12 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import msgspec
 import redis
 
+from shared.contracts import wire
 from shared.contracts.orders import ClaimReply, ClaimRequest
 from shared.runtime.bus import Bus, BusDown
 
-_REPLY: Final = msgspec.json.Decoder(ClaimReply)
 _PAUSE_S: Final = 0.2
 
 
@@ -31,7 +30,18 @@ def ask_all(bus: Bus, requests: Sequence[ClaimRequest], deadline_s: float) -> Ma
             bodies: Any = bus.client.mget([bus.key(f"reply:{request}") for request in open_ids])
             for request, body in zip(open_ids, bodies, strict=True):
                 if body is not None:
-                    found[request] = _REPLY.decode(body)
+                    found[request] = _read(request, body)
     except (BusDown, redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError):
         time.sleep(min(_PAUSE_S, max(0.0, end - time.monotonic())))
     return found
+
+
+def _read(request: str, body: bytes) -> ClaimReply:
+    """An answer that cannot be read, or is to another question, grants nothing."""
+    try:
+        reply = wire.decode_reply(body)
+    except wire.Unreadable as fault:
+        return ClaimReply(request=request, granted=False, reason=str(fault)[:300])
+    if reply.request != request:
+        return ClaimReply(request=request, granted=False, reason=f"an answer to {reply.request[:100]!r}")
+    return reply

@@ -103,6 +103,7 @@ def start_server(data_folder: Path, prefix: str = "ev2:") -> subprocess.Popen[by
         "--appendfsync": "everysec",
         "--aof-use-rdb-preamble": "no",
         "--save": "",
+        "--proto-max-bulk-len": "16mb",  # twice the largest message; nobody fills the memory with one
         "--daemonize": "no",
         "--logfile": str(log.resolve()),
     }

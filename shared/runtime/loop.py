@@ -32,14 +32,13 @@ from shared.contracts.journal import DeadLetter
 from shared.contracts.message import Message
 from shared.contracts.outgoing import Outgoing
 from shared.runtime import metrics
-from shared.runtime.bus import Bus, BusDown, Entry, Life
+from shared.runtime.bus import RAW_BYTES, Bus, BusDown, Entry, Life
 from shared.runtime.crash import crash_here
 from shared.runtime.logs import about, logger
 
 RECONNECT_S: Final = 0.2
 LIFE_CHECK_S: Final = 1.0
 REMEMBERED_IDS: Final = 50_000
-RAW_BYTES: Final = 4_000
 
 
 class Service(Protocol):
@@ -133,16 +132,21 @@ def dead_letter(entry: Entry, service: str, reason: str) -> DeadLetter:
     message = entry.message
     raw = entry.raw if message is None else msgspec.json.encode(message)[:RAW_BYTES].decode(errors="replace")
     return DeadLetter(
-        id=f"dead-{service}-{entry.stream}-{entry.entry_id or (message.id if message else '')}",
+        id=f"dead-{service}-{entry.stream}-{entry.entry_id or (message.id[:200] if message else '')}",
         at=message.at if message else datetime.now(UTC),
         cause=message.id if message else "",
         stream=entry.stream,
         entry=entry.entry_id,
-        reason=reason[:500],
+        reason=_printable(reason[:500]),
         service=service,
         raw=raw,
         symbol=getattr(message, "symbol", ""),
     )
+
+
+def _printable(text: str) -> str:
+    """`text` with everything that a screen would act on written out: it may quote whatever somebody sent."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 Inlet = Callable[[], Sequence[Message]]

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from msgspec import structs
+
 from shared.contracts.message import Message
 from shared.contracts.orders import Action, ClaimReply, ClaimRequest, OrderReport
 from shared.contracts.outgoing import Job, Reply
@@ -66,7 +68,8 @@ class StateByHand:
         holder = self._granted.setdefault((request.action, request.attempt), request.id)
         if action is None or holder != request.id:
             return ClaimReply(request=request.id, granted=False, reason="not wanted")
-        return granted(action, request.attempt, look_up_first=request.attempt > 1, lease_s=self.lease_s)
+        reply = granted(action, request.attempt, look_up_first=request.attempt > 1, lease_s=self.lease_s)
+        return structs.replace(reply, request=request.id)
 
 
 @contextmanager

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
-import requests
 from pydantic import SecretStr
 
-from services.executor.alpaca_broker import AlpacaBroker, fault_of
-from services.executor.broker import Fault as NoReply
+from services.executor.alpaca_broker import AlpacaBroker
 from services.executor.broker import Replied
 from services.executor.fate import FATE, Happened, Verb
 from shared.contracts.journal import Alert, DeadLetter
@@ -248,9 +249,18 @@ def test_a_connection_that_does_not_come_about_in_time_was_not_sent() -> None:
     assert report.text.startswith("connect_timeout")
 
 
-def test_a_certificate_that_is_not_trusted_was_told_nothing() -> None:
-    untrusted = requests.exceptions.SSLError("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed")
-    assert fault_of(untrusted) is NoReply.UNVERIFIED
+def test_a_certificate_that_is_not_trusted_was_told_nothing(broker: LoopbackBroker, tmp_path: Path) -> None:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl on PATH to make a certificate with")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    made = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1"]
+    subprocess.run([*made, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
+    broker.encrypt(certificate, key)
+    report = room(_client(broker.url.replace("http", "https"))).grant(stop())
+    assert report.outcome is Outcome.NOT_SENT
+    assert report.text.startswith("unverified")
+    assert broker.requests == []
 
 
 def test_any_other_trouble_of_the_encryption_is_unknown(broker: LoopbackBroker) -> None:

@@ -14,15 +14,17 @@ from msgspec import Struct
 from shared.contracts.message import Message
 from shared.contracts.orders import BrokerOrder
 
-TEXTS = st.text(max_size=20)
+FIRST = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - hypothesis adds the zone
+LAST = dt.datetime(2200, 12, 31)  # noqa: DTZ001
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 FLAT: dict[Any, st.SearchStrategy[Any]] = {
     str: TEXTS,
     bool: st.booleans(),
     int: st.integers(min_value=-(2**62), max_value=2**62),
-    float: st.floats(allow_nan=False, allow_infinity=False),
+    float: st.floats(min_value=-1e12, max_value=1e12),
     Decimal: st.decimals(allow_nan=False, allow_infinity=False, places=6, min_value=-(10**9), max_value=10**9),
-    dt.datetime: st.datetimes(timezones=st.just(dt.UTC)),
-    dt.date: st.dates(),
+    dt.datetime: st.datetimes(FIRST, LAST, timezones=st.just(dt.UTC)),
+    dt.date: st.dates(FIRST.date(), LAST.date()),
     types.NoneType: st.none(),
 }
 

@@ -15,7 +15,7 @@ from shared.contracts.commands import Adopt, Pause
 from shared.contracts.market import Bar, Bars
 from shared.contracts.message import Message
 from shared.contracts.streams import MESSAGE_TYPES
-from shared.contracts.wire import MAX_BYTES, VERSION, Unreadable, decode, encode
+from shared.contracts.wire import MAX_BYTES, VERSION, Unreadable, decode, decode_reply, encode
 from tests.unit.contracts.samples import messages
 
 AT = datetime(2026, 1, 9, 14, 31, tzinfo=UTC)
@@ -110,6 +110,65 @@ def test_a_newer_version_is_refused_by_name_and_an_unknown_field_is_ignored() ->
 def test_what_cannot_be_read_says_why(change: dict[bytes, bytes], reason: str) -> None:
     with pytest.raises(Unreadable, match=reason):
         decode({**entry(Pause(id="c", at=AT, by="ann")), **change})
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("stop", '"NaN"', "stop: NaN is no amount"),
+        ("stop", '"-Infinity"', "stop: -Infinity is no amount"),
+        ("stop", '"1E+999999999"', "stop: an amount of too many digits"),
+        ("stop", '"0E-999999"', "stop: an amount of too many digits"),
+        ("at", '"2026-01-09T14:31:00"', "at: a time that has no zone"),
+        ("at", '"2026-01-09T14:31:00-05:00"', "at: a time that is not UTC"),
+        ("at", '"9999-12-31T23:59:59Z"', "at: the year 9999"),
+        ("by", f'"{"x" * 20_001}"', "by: 20001 characters; at most 20000"),
+        ("symbol", '"A\\u0000"', "symbol: holds a NUL"),
+    ],
+)
+def test_what_is_of_its_type_and_no_value_of_ours_is_refused(field: str, value: str, reason: str) -> None:
+    good = entry(Adopt(id="cmd-1", at=AT, by="ann", symbol="AAPL", stop=Decimal("101.50")))
+    body = json.loads(good[b"data"]) | {field: "HERE"}
+    with pytest.raises(Unreadable, match=reason):
+        decode({**good, b"data": json.dumps(body).replace('"HERE"', value).encode()})
+
+
+def test_a_time_without_a_zone_is_refused_wherever_it_stands() -> None:
+    bars = Bars(id="b", at=AT, partition=0, minute=AT.replace(tzinfo=None), rows=())
+    with pytest.raises(Unreadable, match="minute: a time that has no zone"):
+        decode(entry(bars))
+
+
+def test_an_average_price_with_all_its_digits_is_none_of_those() -> None:
+    price = Decimal(100) / Decimal(3)
+    read = decode(entry(Adopt(id="c", at=AT, by="ann", symbol="A", stop=price)))
+    assert isinstance(read, Adopt)
+    assert read.stop == price
+
+
+def test_who_may_write_to_one_stream_may_not_say_there_what_belongs_on_another() -> None:
+    halt = entry(Pause(id="c", at=AT, by="ann"))
+    assert decode(halt, "commands") == Pause(id="c", at=AT, by="ann")
+    with pytest.raises(Unreadable, match="Pause does not belong on orders; commands carries it"):
+        decode(halt, "orders")
+    bars = entry(Bars(id="b", at=AT, partition=0, minute=AT, rows=()))
+    with pytest.raises(Unreadable, match="Bars does not belong on bars:1; bars:0 carries it"):
+        decode(bars, "bars:1")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b"[" * 100_000,
+        b'{"request":"r","granted":"yes"}',
+        b'{"request":"r","granted":true,"at":"2026-01-09T14:31:00"}',
+    ],
+)
+def test_an_answer_to_a_claim_that_cannot_be_read_is_refused(body: bytes) -> None:
+    with pytest.raises(Unreadable, match="answer to a claim"):
+        decode_reply(body)
 
 
 @pytest.mark.parametrize("missing", [b"type", b"v", b"data"])

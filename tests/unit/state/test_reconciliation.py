@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from services.state import assets
 from services.state.records import ForeignItem
 from services.state.store import Store
-from shared.contracts.commands import Adopt, Reconcile
+from shared.contracts.commands import Adopt, Disown, Reconcile
 from shared.contracts.journal import Alert
 from shared.contracts.orders import BrokerAsset, BrokerOrder
 from shared.contracts.vocabulary import Status
@@ -314,6 +314,29 @@ def test_shares_that_went_without_a_trace_are_named_and_only_the_rest_gets_a_sto
     [item] = world.store.foreign_items()
     assert (item.symbol, item.qty) == ("AAPL", Decimal(-6))
     assert len([text for text in texts(world) if "the broker holds 10, the ledger 16" in text]) == 1
+
+
+@pytest.mark.parametrize("left", [0, 10])
+def test_disowning_books_missing_shares_at_the_price_that_a_person_says(world: World, left: int) -> None:
+    world.broker.shares["AAPL"] = Decimal(left)
+    for number in range(2):
+        reconcile(world, f"look-{number}")
+    cash = world.store.account().cash
+    world.bus.publish([Disown(id="gone", at=LATER, by="test", symbol="AAPL", price=Decimal("90.00"))])
+    world.minute(LATER, {"AAPL": 100.3})
+    assert [position.qty for position in world.store.list_positions()] == ([left] if left else [])
+    assert world.store.account().cash == cash + (16 - left) * 90
+    assert [stop.qty for stop in world.store.open_orders("AAPL")] == ([left] if left else [])
+    assert world.store.foreign_items() == []
+
+
+def test_what_the_broker_holds_is_not_disowned(world: World) -> None:
+    before = everything(world.store)
+    world.bus.publish([Disown(id="gone", at=LATER, by="test", symbol="AAPL", price=Decimal("90.00"))])
+    world.settle(3)
+    assert everything(world.store) == before
+    refused = sqlite_rows(world, "SELECT text FROM journal WHERE kind = 'command_refused'")
+    assert refused == [("disown by test: the broker holds all shares of AAPL; `execution reconcile` looks again",)]
 
 
 def test_a_stop_that_rests_is_not_made_smaller_by_a_reading_of_the_shares(world: World) -> None:

@@ -7,7 +7,9 @@ each symbol, from when its orders rested at the broker.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import assert_never
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -63,39 +65,92 @@ def gaps_of(
     ends_at: dt.datetime,
 ) -> list[Gap]:
     """All gaps of one symbol up to `ends_at`. What happens at one instant is no gap: only what stands after it is."""
-    entries = {order.client_order_id: order for order in orders if order.kind is OrderKind.ENTRY}
-    covers = [(order, start) for order in orders if (start := _stands_from(order, entries)) is not None]
-    adopted = [position for position in positions if position.position_id.startswith(ADOPTED)]
-    instants = sorted(
-        {fill.at for fill in fills}
-        | {start for _, start in covers}
-        | {end for order in orders if (end := order.ended_at) is not None}
-        | {accepted for order in entries.values() if (accepted := order.accepted_at) is not None}
-        | {position.entered_at for position in adopted}
-    )
+    book = _Book()
+    happened = _happenings(orders, fills, positions)
+    instants = sorted(happened)
     found: list[Gap] = []
     for instant, following in zip(instants, [*instants[1:], ends_at], strict=True):
         if instant >= ends_at:
             break
-        held = sum(position.bought for position in adopted if position.entered_at <= instant)
-        held += sum(_signed(fill) for fill in fills if fill.at <= instant)
-        covered = sum(
-            order.qty - _filled(order, fills, instant)
-            for order, start in covers
-            if start <= instant and (order.ended_at is None or order.ended_at > instant)
-        )
-        if held > covered:
-            filling = any(_is_open(entry, instant) for entry in entries.values())
-            _add(
-                found,
-                Gap(
-                    symbol=symbol,
-                    shares=held - covered,
-                    begins_at=instant,
-                    ends_at=min(following, ends_at),
-                    pending=filling,
-                ),
+        for happening in happened[instant]:
+            book.take(happening)
+        if book.missing > 0:
+            gap = Gap(
+                symbol=symbol,
+                shares=book.missing,
+                begins_at=instant,
+                ends_at=min(following, ends_at),
+                pending=bool(book.filling),
             )
+            _add(found, gap)
+    return found
+
+
+class _Stands(Struct, frozen=True):
+    """From now on, or no longer, the order may trade."""
+
+    order: Order
+    stands: bool
+
+
+class _Holds(Struct, frozen=True):
+    """Shares more, or fewer, and by which order."""
+
+    shares: int
+    order: str
+
+
+_Happening = _Stands | _Holds
+
+
+class _Book:
+    """What is held, and what stands for it, at one instant after the other."""
+
+    def __init__(self) -> None:
+        self._held = 0
+        self._sold: dict[str, int] = {}
+        self._standing: dict[str, Order] = {}
+        self.filling: set[str] = set()
+
+    @property
+    def missing(self) -> int:
+        """Shares without cover; below zero where more stands than is held."""
+        return self._held - sum(order.qty - self._sold.get(name, 0) for name, order in self._standing.items())
+
+    def take(self, happening: _Happening) -> None:
+        match happening:
+            case _Holds():
+                self._held += happening.shares
+                self._sold[happening.order] = self._sold.get(happening.order, 0) - happening.shares
+            case _Stands(order=order):
+                name = order.client_order_id
+                if order.kind is OrderKind.ENTRY:
+                    (self.filling.add if happening.stands else self.filling.discard)(name)
+                elif happening.stands:
+                    self._standing[name] = order
+                else:
+                    self._standing.pop(name, None)
+            case _:
+                assert_never(happening)
+
+
+def _happenings(
+    orders: Sequence[Order], fills: Sequence[FillRow], positions: Sequence[Position]
+) -> dict[dt.datetime, list[_Happening]]:
+    """By instant. An order that ended when it came to stand never stood."""
+    entries = {order.client_order_id: order for order in orders if order.kind is OrderKind.ENTRY}
+    found: defaultdict[dt.datetime, list[_Happening]] = defaultdict(list)
+    for position in positions:
+        if position.position_id.startswith(ADOPTED):
+            found[position.entered_at].append(_Holds(position.bought, ""))
+    for fill in fills:
+        found[fill.at].append(_Holds(fill.qty if fill.side is Side.BUY else -fill.qty, fill.client_order_id))
+    for order in orders:
+        start = _stands_from(order, entries)
+        if start is not None and (order.ended_at is None or order.ended_at > start):
+            found[start].append(_Stands(order, stands=True))
+            if order.ended_at is not None:
+                found[order.ended_at].append(_Stands(order, stands=False))
     return found
 
 
@@ -109,28 +164,15 @@ def _add(found: list[Gap], gap: Gap) -> None:
 
 
 def _stands_from(order: Order, entries: dict[str, Order]) -> dt.datetime | None:
-    """From when on it sells if the price comes: a leg once its entry is filled; None: it never did."""
-    if order.side is not Side.SELL or order.accepted_at is None:
-        return None
+    """From when on it trades if the price comes: a leg once its entry is filled; None: it never did."""
     entry = entries.get(order.parent)
+    if order.accepted_at is None or (order.side is Side.BUY and order.kind is not OrderKind.ENTRY):
+        return None
     if entry is None:
         return order.accepted_at
     if entry.status is not Status.FILLED or entry.ended_at is None:
         return None
     return max(order.accepted_at, entry.ended_at)
-
-
-def _is_open(entry: Order, instant: dt.datetime) -> bool:
-    accepted, ended = entry.accepted_at, entry.ended_at
-    return accepted is not None and accepted <= instant and (ended is None or ended > instant)
-
-
-def _filled(order: Order, fills: Iterable[FillRow], instant: dt.datetime) -> int:
-    return sum(fill.qty for fill in fills if fill.client_order_id == order.client_order_id and fill.at <= instant)
-
-
-def _signed(fill: FillRow) -> int:
-    return fill.qty if fill.side is Side.BUY else -fill.qty
 
 
 def _within(gap: Gap, begins_at: dt.datetime) -> Gap | None:

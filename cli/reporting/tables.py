@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from typing import Final
 
@@ -53,8 +54,8 @@ def summary(report: Report) -> tuple[tuple[str, str], ...]:
         ("average time held", words.lasted(of.average_held_s)),
         (
             "deepest drawdown",
-            f"{words.percent(fall.fraction, 2)} ({words.money(-fall.dollars)}), {words.moment(fall.peak_at)} to "
-            f"{words.moment(fall.at)}"
+            f"{words.percent(fall.fraction, 2)} ({words.money(-fall.dollars)}), {_moment(report, fall.peak_at)} to "
+            f"{_moment(report, fall.at)}"
             if fall is not None
             else "none",
         ),
@@ -77,7 +78,7 @@ def trades(report: Report) -> Table:
         {9, 10},
         [
             (
-                words.moment(trade.entered_at),
+                _moment(report, trade.entered_at),
                 trade.symbol,
                 f"{trade.bought:,}",
                 words.price(trade.bought_at),
@@ -106,7 +107,7 @@ def slippage(report: Report) -> Table:
         {6, 7, 8},
         [
             (
-                words.moment(slip.at),
+                _moment(report, slip.at),
                 slip.symbol,
                 slip.kind,
                 f"{slip.shares:,}",
@@ -158,7 +159,7 @@ def refused(report: Report) -> Table:
         {7},
         [
             (
-                words.moment(one.at),
+                _moment(report, one.at),
                 one.symbol,
                 reason_in_words(one.reason),
                 words.price(one.price),
@@ -247,6 +248,12 @@ def _table(
         rows=tuple(rows),
         marks=tuple(marks),
     )
+
+
+def _moment(report: Report, at: dt.datetime) -> str:
+    """With its year where the report is of more than one."""
+    years = {report.first.year, report.last.year, *(trade.entered_at.year for trade in report.trades)}
+    return words.moment(at, year=len(years) > 1)
 
 
 def _mark(value: float) -> str:

@@ -56,9 +56,12 @@ def lasted(seconds: float | None) -> str:
     return _two(whole // DAY_S, "d", whole % DAY_S // HOUR_S, "h")
 
 
-def moment(at: dt.datetime | None) -> str:
-    """`02-11 09:55` of New York."""
-    return f"{at.astimezone(NEW_YORK):%m-%d %H:%M}" if at is not None else UNKNOWN
+def moment(at: dt.datetime | None, *, year: bool = False) -> str:
+    """`02-11 09:55` of New York; `2015-02-11 09:55` with the year."""
+    if at is None:
+        return UNKNOWN
+    local = at.astimezone(NEW_YORK)
+    return f"{local:%Y-%m-%d %H:%M}" if year else f"{local:%m-%d %H:%M}"
 
 
 def left_by(code: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import io
 from html.parser import HTMLParser
 
@@ -17,6 +18,7 @@ from cli.reporting.page import page
 from cli.reporting.plots import ticks
 from cli.reporting.report import Report, report_of
 from cli.reporting.rows import Market
+from cli.reporting.tables import trades
 from cli.reporting.terminal import print_report
 from shared.contracts.rules import StopRules
 from shared.contracts.vocabulary import Side
@@ -85,6 +87,12 @@ def test_a_session_in_which_nothing_happened_has_a_page_and_says_so() -> None:
     text = page(report_of(rows(), NOTHING, StopRules()))
     assert "nothing was held" in text
     assert "no breakout was refused" in text
+
+
+def test_a_report_of_more_than_one_year_tells_the_year_of_each_time() -> None:
+    of_one = of_symbol("AAPL")
+    assert trades(of_one).rows[0][0] == "02-11 10:00"
+    assert trades(replace(of_one, last=dt.date(2016, 1, 4))).rows[0][0] == "2015-02-11 10:00"
 
 
 def test_unknown_is_a_dash_and_what_rounds_to_nothing_has_no_sign() -> None:

@@ -9,7 +9,7 @@ from typing import Final
 from msgspec import Struct
 
 from shared.runtime.bus import Bus
-from shared.runtime.loop import place
+from shared.runtime.loop import lag_ms
 
 SILENT_AFTER: Final = dt.timedelta(seconds=5)
 
@@ -78,7 +78,7 @@ def _service(
         name=name,
         well=beat_age < SILENT_AFTER,
         beat_age_s=round(max(0.0, beat_age.total_seconds()), 1),
-        lag_ms=_lag_ms(positions, ends),
+        lag_ms=lag_ms(positions, ends),
         memory_mb=int(fields.get("memory_mb", "0")),
         handled=int(fields.get("handled", "0")),
         pid=int(fields.get("pid", "0")),
@@ -89,13 +89,3 @@ def _service(
 
 def _positions(text: str) -> dict[str, str]:
     return dict(part.split("=", 1) for part in text.split() if "=" in part)
-
-
-def _lag_ms(positions: Mapping[str, str], ends: Mapping[str, str]) -> int:
-    """Entry ids begin with the server's milliseconds, so their distance is a time."""
-    behind = [
-        place(ends[stream])[0] - place(position)[0]
-        for stream, position in positions.items()
-        if stream in ends and position != "0"
-    ]
-    return max([0, *behind])

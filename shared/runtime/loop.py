@@ -371,6 +371,16 @@ def _publish(bus: Bus, out: Sequence[Outgoing], life: Life, stop: Stop) -> bool:
     return True
 
 
+def lag_ms(positions: Mapping[str, str], ends: Mapping[str, str]) -> int:
+    """How far behind its streams a reader is. Entry ids begin with the server's milliseconds: a distance is a time."""
+    behind = [
+        place(ends[stream])[0] - place(position)[0]
+        for stream, position in positions.items()
+        if stream in ends and position != "0"
+    ]
+    return max([0, *behind])
+
+
 def instance(service: str) -> str:
     """`signals:1`: the name under which this process shows its health; unique among the running ones."""
     return f"{service}:{os.environ.get('EV2_INSTANCE') or f'{socket.gethostname()}-{os.getpid()}'}"
@@ -408,12 +418,17 @@ class Health:
             self._write(positions)
 
     def _write(self, positions: Mapping[str, str]) -> None:
+        try:
+            ends = self._bus.last_ids(list(positions))
+        except BusDown:
+            return  # the loop's next read says so, and reconnects
         fields = {
             "beat": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "started": self._started.isoformat(timespec="seconds"),
             "pid": str(os.getpid()),
             "handled": str(self._handled),
             "at": self._at.isoformat() if self._at else "",
+            "lag_ms": str(lag_ms(positions, ends)),
             "memory_mb": str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024),
             "positions": " ".join(f"{name}={positions[name]}" for name in sorted(positions, key=_table_order)),
         }

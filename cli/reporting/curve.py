@@ -47,9 +47,8 @@ def curve(rows: Rows, market: Market) -> tuple[Point, ...]:
     for row in rows.sessions:
         if row.opening_equity is not None:
             points.append(Point(row.opens_at, row.opening_equity))
-        closing = rows.closings.get(row.session)
-        if closing is not None:
-            over = min(row.closes_at, rows.now)
+        closing, over = rows.closings.get(row.session), min(row.closes_at, rows.now)
+        if closing is not None and over > row.opens_at:  # before its opening the account's equity is of no session
             points += _within(rows, row, Point(over, closing), market)
             points.append(Point(over, closing))
     return tuple(points)

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from cli.reporting.cover import gaps
 from cli.reporting.curve import Point, curve, deepest, drawdowns, thinned
 from cli.reporting.days import days, invested
-from cli.reporting.report import totals
+from cli.reporting.page import page
+from cli.reporting.report import report_of, totals
 from cli.reporting.rows import Market, Minute, Recorded
 from cli.reporting.trades import slippages, trades
+from shared.contracts.rules import StopRules
 from shared.contracts.vocabulary import Side
 from tests.unit.reporting.made import LEG, SESSION, at, bought, entry_order, fill, leg, position, refusal, rows, session
 
@@ -76,6 +78,12 @@ def test_within_a_session_equity_follows_the_price_of_what_is_held() -> None:
         (at(5), 100_200),
         (at(6), 100_260),
     ]
+
+
+def test_a_session_that_has_not_opened_yet_has_no_close_and_a_report_all_the_same() -> None:
+    early = rows(closings={SESSION: Decimal(100_000)}, now=at(-10))
+    assert [point.at for point in curve(early, NOTHING)] == [at(0)]
+    assert page(report_of(early, NOTHING, StopRules())).count("nothing was held") == 1
 
 
 def test_where_the_minutes_of_what_is_held_are_unknown_the_curve_has_opening_and_close_alone() -> None:

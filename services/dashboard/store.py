@@ -89,6 +89,10 @@ ORDER BY at
 Row = TypeVar("Row", bound=Struct)
 
 
+DAMAGE: Final = (sqlite3.Error, UnicodeDecodeError, msgspec.DecodeError)
+"""What a damaged ledger raises: SQLite itself, its message where that quotes the damage, or a row's JSON."""
+
+
 class Unreadable(Exception):
     """The ledger cannot be read now; the text is one line for a person."""
 
@@ -111,7 +115,7 @@ class Ledger:
                 return None
             view = _view(database)
             self._version = version
-        except sqlite3.Error as fault:
+        except DAMAGE as fault:
             self.close()
             raise Unreadable(f"the ledger cannot be read: {fault}") from None
         except BaseException:
@@ -301,7 +305,7 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
         with closing(_open(path)) as database:
             database.execute("BEGIN")
             yield database
-    except sqlite3.Error as fault:
+    except DAMAGE as fault:
         raise Unreadable(f"the ledger cannot be read: {fault}") from None
 
 

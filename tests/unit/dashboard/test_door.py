@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from starlette.websockets import WebSocket
 
 from services.dashboard.login import TRIES
 from services.dashboard.web import Door, build_app
-from shared.runtime.settings import PageSettings
+from shared.runtime.settings import ExchangeSettings, PageSettings
 from tests.unit.dashboard.asgi import Answer, Visitor
 
 TOKEN = "open-sesame"
@@ -177,3 +178,9 @@ def test_the_log_in_runs_no_script_and_repeats_nothing() -> None:
 def test_a_page_without_a_token_is_not_built() -> None:
     with pytest.raises(AssertionError):
         Door(PageSettings(), SecretStr(""))
+
+
+def test_unless_told_otherwise_page_and_exchange_are_for_this_machine_alone() -> None:
+    assert ip_address(PageSettings().host).is_loopback
+    assert ip_address(ExchangeSettings().host).is_loopback
+    assert PageSettings().token is None, "one is drawn; no default opens a page"

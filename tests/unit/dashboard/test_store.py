@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
+import random
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from services.state.records import JournalRow
 from services.state.store import Store, newest_version
 from shared.contracts.vocabulary import HaltLevel
 from shared.runtime.halt import HaltFile
+from tests.unit.cli.damage import damaged
 
 OPEN = dt.datetime(2026, 1, 13, 14, 30, tzinfo=dt.UTC)
 
@@ -186,3 +188,15 @@ def test_an_empty_token_file_lets_nobody_in(tmp_path: Path) -> None:
     (tmp_path / "page_token").write_text("\n")
     with pytest.raises(OSError, match="empty"):
         token_of(None, tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_damaged_ledger_is_shown_or_said_to_be_unreadable(path: Path, seed: int) -> None:
+    with writer(path) as store:
+        journal(store, *(f"line {number}" for number in range(50)))
+    whole = path.read_bytes()
+    path.write_bytes(damaged(whole, random.Random(seed)))
+    ledger = Ledger(path)
+    with contextlib.suppress(Unreadable):
+        assert ledger.changed() is not None
+    ledger.close()

@@ -97,14 +97,21 @@ def test_nobody_to_ask_is_said(home: Path, execute: Execute, capsys: pytest.Capt
 
 
 def test_a_person_is_asked_and_the_keys_are_not_shown(tmp_path: Path) -> None:
-    answers = ["live", "AAPL", "412345678", "PKTESTKEY", "the-hidden-secret"]
+    secret = "the-hidden-secret"
+    answers = {
+        "[dry]:": "live",
+        "[none]:": "AAPL",
+        "broker:": "412345678",
+        "environment):": "PKTESTKEY",
+        "secret:": secret,
+    }
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(ROOT)
         os.execv(sys.executable, [sys.executable, "-m", "cli.main", "init", "--home", str(tmp_path)])
     said = b""
-    for answer in answers:
-        while not said.rstrip().endswith(b":"):
+    for prompt, answer in answers.items():
+        while not said.rstrip().endswith(prompt.encode()):
             said += os.read(terminal, 1024)
         os.write(terminal, answer.encode() + b"\n")
         said += b"\n"
@@ -112,10 +119,10 @@ def test_a_person_is_asked_and_the_keys_are_not_shown(tmp_path: Path) -> None:
         said += chunk
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0, said.decode()
-    assert answers[-1].encode() not in said
+    assert secret.encode() not in said
     settings = written(tmp_path)
     assert (settings.broker.kind, settings.broker.account) == ("live", "412345678")
-    assert settings.broker.secret.get_secret_value() == answers[-1]
+    assert settings.broker.secret.get_secret_value() == secret
 
 
 def _rest(terminal: int) -> bytes:

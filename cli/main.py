@@ -9,6 +9,7 @@ from cli import (
     audit,
     backup,
     check,
+    completion,
     demo,
     digests,
     exchange,
@@ -72,6 +73,7 @@ for part in (
     init,
     operate,
     check,
+    completion,
     backup,
     audit,
     replays,
@@ -89,7 +91,8 @@ for part in (
 
 def main() -> None:
     """The entry point."""
-    app(prog_name="execution")
+    completion.answer_the_shell()
+    app(prog_name=completion.PROGRAM)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,27 @@ from pathlib import Path
 
 import typer
 
+from cli.operating.words import a_symbol
 from cli.trouble import Trouble
 from services.state.candidates import FileRefused, Listing, parse_scan, parse_symbols, parse_watchlist
 from shared.runtime.settings import Settings
+
+
+def named_symbols(option: str, text: str) -> tuple[str, ...]:
+    """Symbols as a person gives them: `AAPL,MSFT`, or a watchlist file. Raises Trouble."""
+    path = Path(text)
+    if path.is_file():
+        says = parse_watchlist(path.read_bytes(), "")
+        if isinstance(says, FileRefused):
+            raise Trouble(f"{option} {path}: {says.reason}")
+        found = {row.symbol for row in says.rows}
+    elif "/" in text or path.suffix in (".csv", ".txt"):
+        raise Trouble(f"{option} {text}: no such file")
+    else:
+        found = {a_symbol(word) for word in text.split(",") if word.strip()}
+    if not found:
+        raise Trouble(f"{option}: name at least one symbol, such as AAPL,MSFT")
+    return tuple(sorted(found))
 
 
 def tell_complaints(settings: Settings) -> None:

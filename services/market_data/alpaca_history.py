@@ -1,7 +1,8 @@
 """Alpaca's REST history of bars, through alpaca-py with what it leaves open closed.
 
 The library knows no time-outs, reads proxies from the environment, and fails on a reply without bars; so its session
-has time-outs and no environment here, its replies stay raw, and every fault is one: FeedDown.
+has time-outs and no environment here, its replies stay raw, and every fault is one: FeedDown, of which FeedRefused is
+for good.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pydantic import SecretStr
 from requests.adapters import HTTPAdapter
 
 from services.market_data import daily_bars
-from services.market_data.arrivals import FeedDown
+from services.market_data.arrivals import FeedDown, FeedRefused
 from services.market_data.source import History, Row
 from shared.contracts.market import Bar, DailyBar
 from shared.domain import calendar
@@ -34,6 +35,8 @@ SYMBOLS_AT_ONCE: Final = 100
 """In one request's address, which has a limit of length."""
 PROFILE_MINUTES: Final = 10
 """Volume profiles are asked for in bars of this length: a tenth of the pages that minutes would take."""
+REFUSALS: Final = frozenset({400, 401, 403, 404, 422})
+"""Replies that say no for good; any other may pass."""
 INSTANT: Final = dt.timedelta(seconds=1)
 
 RawBar = Mapping[str, Any]
@@ -86,6 +89,15 @@ class AlpacaHistory:
         rows = [_row(symbol, raw) for symbol in sorted(found) for raw in found[symbol]]
         return sorted(rows, key=lambda row: row.start)
 
+    def days(self, symbols: Collection[str], first: dt.date, last: dt.date) -> list[Row]:
+        """Daily bars from `first` to `last`, split-adjusted, by time; they start at New York's midnight."""
+        opening, end = (dt.datetime.combine(day, dt.time(), NEW_YORK) for day in (first, last + dt.timedelta(days=1)))
+        found = self._bars(symbols, TimeFrame(1, TimeFrameUnit.Day), opening, end - INSTANT, Adjustment.SPLIT)
+        rows = [_row(symbol, raw) for symbol in sorted(found) for raw in found[symbol]]
+        return sorted(
+            (Row(row.start.astimezone(NEW_YORK), row.bar) for row in rows), key=lambda row: (row.start, row.bar.symbol)
+        )
+
     def _volume_spans(self, session: Session, symbols: Collection[str]) -> dict[str, list[RawBar]]:
         first = calendar.previous(session.session, daily_bars.PROFILE_SESSIONS)
         last = calendar.previous(session.session)
@@ -113,6 +125,8 @@ class AlpacaHistory:
             reply: Any = self._client.get_stock_bars(request)
             return {str(symbol): list(bars or ()) for symbol, bars in dict(reply).items()}
         except (APIError, RetryException) as fault:
+            if isinstance(fault, APIError) and fault.status_code in REFUSALS:
+                raise FeedRefused(f"Alpaca refuses the request for bars: {_short(fault)}") from None
             raise FeedDown(f"Alpaca refused the request for bars: {_short(fault)}") from None
         except (requests.RequestException, OSError) as fault:
             raise FeedDown(f"Alpaca does not answer: {_short(fault)}") from None

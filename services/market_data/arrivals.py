@@ -46,6 +46,10 @@ class FeedDown(Exception):
     """The feed's history cannot be asked now; the text says why. Asked again later."""
 
 
+class FeedRefused(FeedDown):
+    """It was asked, and says no: keys, symbols, dates or the subscription. Asking again will not help."""
+
+
 class LiveSource(HistorySource, Protocol):
     """A feed in real time. Its methods raise FeedDown and nothing else."""
 

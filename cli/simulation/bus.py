@@ -29,7 +29,7 @@ class SimulatedBus:
 
     def __init__(self, partitions: int, is_down: Callable[[], bool]) -> None:
         self.partitions = partitions
-        self.jobs: dict[Queue, deque[Job]] = {queue: deque() for queue in Queue}
+        self.jobs: dict[str, deque[Job]] = {queue: deque() for queue in Queue}
         self.run = 1
         self._epoch = 0
         self._opened = 0

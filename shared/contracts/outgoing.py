@@ -5,7 +5,6 @@ from __future__ import annotations
 from msgspec import Struct
 
 from shared.contracts.message import Message
-from shared.contracts.vocabulary import Queue
 
 
 class Latest(Struct, frozen=True, kw_only=True):
@@ -24,10 +23,10 @@ class Reply(Struct, frozen=True, kw_only=True):
 
 
 class Job(Struct, frozen=True, kw_only=True):
-    """A wake-up for executors: work these actions. id holds the attempt, so that the same id never runs twice."""
+    """A wake-up: work these actions. queue: of executors, a `Queue`. id holds the attempt, so it never runs twice."""
 
     id: str
-    queue: Queue
+    queue: str
     actions: tuple[str, ...]
     attempts: tuple[int, ...]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -13,8 +14,6 @@ from typing import Final
 
 import typer
 from msgspec import Struct
-from redis import Redis
-from redis.exceptions import RedisError
 from rich.console import Console
 from rich.progress import Progress
 
@@ -30,11 +29,11 @@ from cli.sweeping.shown import csv_of, page_of, print_results, ranked
 from cli.sweeping.worker import QUEUE
 from cli.trouble import DONE, NOT_WELL, STOPPED, Trouble
 from shared.contracts.outgoing import Job
-from shared.runtime import jobs
+from shared.runtime.bus import Bus
 from shared.runtime.children import die_with_parent
 from shared.runtime.embedded import start_server
 from shared.runtime.loop import Stop
-from shared.runtime.process import client_of
+from shared.runtime.process import connect
 from shared.runtime.settings import BadSettings, Settings
 from shared.runtime.supervisor import HomeLock
 
@@ -79,7 +78,7 @@ def sweep(replayed: Replayed, varied: Sequence[Vary], out: Path, workers: int, a
     try:
         if missing(grid, folder.done()):
             with _server(here), _workers(out, workers) as crew:
-                _give_and_wait(folder, grid, client_of(here, "state"), here.bus.prefix, crew, stop)
+                _give_and_wait(folder, grid, connect(here, "state"), crew, stop)
     finally:
         lock.release()
     if stop.asked:
@@ -149,37 +148,33 @@ def _workers(out: Path, count: int) -> Iterator[_Crew]:
         crew.end()
 
 
-def _give_and_wait(folder: Folder, grid: Sequence[Point], client: Redis, prefix: str, crew: _Crew, stop: Stop) -> None:
-    round_ = 0
+def _give_and_wait(folder: Folder, grid: Sequence[Point], bus: Bus, crew: _Crew, stop: Stop) -> None:
+    """Until every point is done or failed, or a stop is asked for. Raises BusDown."""
+    rounds = itertools.count(1)
 
     def give() -> None:
-        nonlocal round_
-        round_ += 1
-        failed = folder.failures()
-        for number in missing(grid, folder.done() | failed.keys()):
-            jobs.enqueue(
-                client, prefix, Job(id=f"sweep-{number}-{round_}", queue=QUEUE, actions=(str(number),), attempts=(1,))
-            )
+        round_ = next(rounds)
+        bus.publish(
+            Job(id=f"sweep-{number}-{round_}", queue=QUEUE, actions=(str(number),), attempts=(1,))
+            for number in missing(grid, folder.done() | folder.failures().keys())
+        )
 
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("playing", total=len(grid))
-        try:
-            give()
-            seen, since = -1, time.monotonic()
-            while not stop.asked:
-                over = len(folder.done() | folder.failures().keys())
-                progress.update(task, completed=over)
-                if over >= len(grid):
-                    return
-                if over != seen:
-                    seen, since = over, time.monotonic()
-                if crew.tend() or time.monotonic() - since > AGAIN_S:
-                    since = time.monotonic()
-                    give()
-                time.sleep(LOOK_S)
-        except RedisError as fault:
-            raise Trouble(f"the queue's server does not answer ({fault}); the same command goes on", NOT_WELL) from None
+        give()
+        seen, since = -1, time.monotonic()
+        while not stop.asked:
+            over = len(folder.done() | folder.failures().keys())
+            progress.update(task, completed=over)
+            if over >= len(grid):
+                return
+            if over != seen:
+                seen, since = over, time.monotonic()
+            if crew.tend() or time.monotonic() - since > AGAIN_S:
+                since = time.monotonic()
+                give()
+            time.sleep(LOOK_S)
 
 
 def _show(folder: Folder, asked: Asked, grid: Sequence[Point], as_json: bool) -> int:

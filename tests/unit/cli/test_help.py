@@ -14,6 +14,8 @@ PROMISED = {
     "positions", "why", "tail", "version",
 }  # fmt: skip
 
+PRINTS_NO_RESULT = {"completion", "sweep_worker"}
+
 
 def test_every_promised_command_is_there() -> None:
     assert set(COMMANDS) >= PROMISED
@@ -23,10 +25,10 @@ def test_every_promised_command_is_there() -> None:
 def test_every_command_has_help_with_an_example_and_json(
     command: str, execute: Execute, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert execute(command, "--help") == 0
+    assert execute(command.replace("_", "-") if command in PRINTS_NO_RESULT else command, "--help") == 0
     text = capsys.readouterr().out
     assert "Example: execution" in text
-    assert "--json" in text
+    assert "--json" in text or command in PRINTS_NO_RESULT
 
 
 def test_without_a_command_help_is_shown(execute: Execute, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ from cli.options import settings_of_home
 from cli.play import Play, Start, begin, start_of
 from cli.playing import settings_with
 from cli.replay_run import Asked, play_of, show
-from cli.show import compact_json
+from cli.show import compact_json, tracked
 from cli.trouble import STOPPED
 from services.conductor.__main__ import Done
 from services.market_data.sources import build_source
@@ -92,7 +92,7 @@ def play_all(settings: Settings, store: Store, sessions: list[Session], stop: St
             raise Unfit("asked for")
         columns = columns_of(settings, sessions)
     except Unfit as why:
-        for session in sessions:
+        for session in tracked(sessions, "playing"):
             engine.play(session, lambda at: heed())
         return str(why)
     play_on_columns(settings, store, engine, columns, sessions, heed)

@@ -14,14 +14,12 @@ import polars as pl
 import typer
 from msgspec import Struct
 from pydantic import SecretStr
-from rich.console import Console
-from rich.progress import Progress
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
 from cli.lists import named_symbols
 from cli.market import a_date, sessions_from
 from cli.options import settings_of_home
-from cli.show import print_json
+from cli.show import print_json, tracked
 from cli.trouble import DONE, NOT_WELL, Trouble
 from services.market_data.alpaca_history import AlpacaHistory
 from services.market_data.arrivals import FeedDown, FeedRefused
@@ -97,12 +95,10 @@ def fetch(asked: Asked, as_json: bool) -> int:
     _open_parts(asked, feed)
     history = AlpacaHistory(feed.key, feed.secret, feed.feed, feed.rest_url)
     chunks = _chunks(asked, sessions)
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        for chunk in progress.track(chunks, description="fetching"):
-            part = asked.parts / f"{chunk[0].session}.parquet"
-            if not part.exists():
-                _write(part, _frame(asked, history, chunk))
+    for chunk in tracked(chunks, "fetching"):
+        part = asked.parts / f"{chunk[0].session}.parquet"
+        if not part.exists():
+            _write(part, _frame(asked, history, chunk))
     return _finish(asked, chunks, len(sessions), as_json)
 
 

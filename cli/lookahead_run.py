@@ -27,7 +27,7 @@ from cli.playback import play_tape
 from cli.replay_run import Asked as Replayed
 from cli.replay_run import play_of
 from cli.show import as_json as in_json
-from cli.show import clock, compact_json, print_json
+from cli.show import clock, compact_json, print_json, tracked
 from cli.trouble import DONE, NOT_WELL, Trouble
 from services.market_data.bar_files import collect, scan_daily, scan_minutes
 from services.state.store import Store
@@ -109,7 +109,8 @@ def run(asked: Asked, as_json: bool) -> int:
     with tempfile.TemporaryDirectory(prefix="lookahead-") as folder:
         session, decide = _on_tape(asked.tape) if asked.tape is not None else _on_file(asked, Path(folder))
         whole = decide(None)
-        cuts = tuple(check(whole, decide(at), at) for at in minutes_to_cut(session, asked.cuts, asked.seed))
+        minutes = minutes_to_cut(session, asked.cuts, asked.seed)
+        cuts = tuple(check(whole, decide(at), at) for at in tracked(minutes, "cutting"))
     checked = Checked(session=session.session, cuts=cuts, seconds=round(time.monotonic() - began, 1))
     if as_json:
         print_json(checked)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -16,6 +16,8 @@ from msgspec import Struct
 NEW_YORK: Final = ZoneInfo("America/New_York")
 WIDE: Final = 240
 """Columns of a table that is not printed to a terminal: whoever reads it there wants whole names."""
+
+Item = TypeVar("Item")
 
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 
@@ -48,6 +50,15 @@ def print_table(title: str, rows: Sequence[Struct], columns: Mapping[str, str], 
     for row in rows:
         table.add_row(*(cell(getattr(row, field)) for field in columns))
     Console(width=None if sys.stdout.isatty() else WIDE).print(table)
+
+
+def tracked(items: Sequence[Item], doing: str) -> Iterable[Item]:
+    """`items` one by one, with a bar of how far they are: on a terminal alone, on stderr, and gone afterwards."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return track(items, doing, console=console, transient=True, disable=not console.is_terminal)
 
 
 def cell(value: object) -> str:

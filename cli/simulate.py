@@ -9,7 +9,7 @@ import typer
 from msgspec import Struct
 
 from cli.options import AsJson
-from cli.show import print_json
+from cli.show import print_json, tracked
 from cli.trouble import Trouble
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def simulate(
     trial.hush()
     started = time.monotonic()
     played = 0
-    for number in range(seed, seed + seeds):
+    for number in tracked(range(seed, seed + seeds), "simulating"):
         outcome = trial.try_seed(number, steps)
         played += 1
         if outcome.failed:

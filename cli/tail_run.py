@@ -15,6 +15,7 @@ from cli.installation import bus_of, no_server
 from cli.options import settings_of_home
 from cli.trouble import NOT_WELL, Trouble
 from shared.contracts import streams
+from shared.contracts.journal import Alert, DeadLetter
 from shared.contracts.message import Message
 from shared.contracts.wire import encode_json
 from shared.runtime.bus import Bus, BusDown, Entry
@@ -22,6 +23,7 @@ from shared.runtime.loop import Stop, place
 
 BLOCK_MS: Final = 500
 SHOWN: Final = 160
+LEVELS: Final = {"critical": "red", "warning": "yellow"}
 HEAD: Final = ("type", "id", "at", "cause")
 
 
@@ -33,7 +35,7 @@ def run(stream: str, count: int, follow: bool, symbol: str | None, as_json: bool
     with bus_of(settings) as bus:
         try:
             for entry in _entries(bus, names, count, follow, symbol, stop):
-                typer.echo(_json_line(entry) if as_json else line(entry))
+                typer.echo(_json_line(entry) if as_json else coloured(entry))
         except BusDown:
             raise Trouble(no_server(settings), NOT_WELL) from None
         except BrokenPipeError:  # `| head` has seen enough
@@ -62,6 +64,17 @@ def line(entry: Entry) -> str:
     cause = f" <- {message.cause}" if message.cause else ""
     text = f"{message.at:%Y-%m-%d %H:%M:%S} {type(message).__name__} {message.id}{cause}: {rest}"
     return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
+
+
+def coloured(entry: Entry) -> str:
+    """The line with its kind in colour, which is left out where no terminal reads it."""
+    text, message = line(entry), entry.message
+    if message is None or isinstance(message, DeadLetter):
+        return typer.style(text, fg="red")
+    kind = type(message).__name__
+    before, _, after = text.partition(f" {kind} ")
+    colour = LEVELS.get(message.level, "cyan") if isinstance(message, Alert) else "cyan"
+    return f"{typer.style(before, dim=True)} {typer.style(kind, fg=colour, bold=True)} {after}"
 
 
 def about(message: Message | None, symbol: str) -> bool:

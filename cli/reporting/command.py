@@ -9,8 +9,6 @@ from pathlib import Path
 
 import typer
 from msgspec import Struct
-from rich.console import Console
-from rich.progress import track
 
 from cli.ledger import reading
 from cli.ledger_rows import sessions_of
@@ -24,7 +22,7 @@ from cli.reporting.reading import rows_of
 from cli.reporting.report import Report, report_of
 from cli.reporting.rows import Rows
 from cli.reporting.terminal import print_report
-from cli.show import print_json
+from cli.show import print_json, tracked
 from cli.trouble import Trouble
 from shared.domain import calendar
 from shared.runtime.settings import Settings
@@ -64,9 +62,7 @@ def report_on(settings: Settings, asked: Asked) -> Report:
 
 
 def _with_a_bar(sessions: Sequence[dt.date]) -> Iterable[dt.date]:
-    """A bar while the minutes are read, on a terminal alone; it leaves nothing behind."""
-    console = Console(stderr=True)
-    return track(sessions, "reading minutes", console=console, transient=True, disable=not console.is_terminal)
+    return tracked(sessions, "reading minutes")
 
 
 def write(report: Report, asked: Asked) -> list[Path]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any, Final
 
@@ -79,3 +81,13 @@ def test_the_board_shows_each_figure_once_and_its_source_is_provisioned() -> Non
     assert source["url"] == "http://prometheus:9090"
     [provider] = yaml.safe_load((ROOT / "deploy/grafana/provisioning/dashboards/boards.yml").read_text())["providers"]
     assert f"./deploy/grafana/boards:{provider['options']['path']}:ro" in COMPOSE["services"]["grafana"]["volumes"]
+
+
+def test_promtool_itself_reads_the_files() -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("no promtool on PATH")
+    done = subprocess.run(
+        [promtool, "check", "config", str(ROOT / "deploy/metrics/prometheus.yml")], capture_output=True
+    )
+    assert done.returncode == 0, done.stdout.decode()

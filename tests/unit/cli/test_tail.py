@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 
 import pytest
 
-from cli.tail_run import about, line, names_of
+from cli.tail_run import about, coloured, line, names_of
 from cli.trouble import Trouble
 from shared.contracts.commands import Sell
+from shared.contracts.journal import Alert
 from shared.contracts.market import Bar, Bars
 from shared.runtime.bus import Entry
 
@@ -53,3 +55,24 @@ def test_a_line_says_when_what_why_and_the_content() -> None:
 
 def test_an_unreadable_entry_is_shown_with_its_reason() -> None:
     assert line(Entry("bars:1", "1-0", None, "unknown type 'X'")) == "bars:1 1-0 unreadable: unknown type 'X'"
+
+
+def alert(level: str) -> Entry:
+    return Entry("alerts", "1-1", Alert(id="a", at=AT, level=level, key="k", text="something"))
+
+
+@pytest.mark.parametrize(
+    ("entry", "colour"),
+    [
+        (alert("critical"), "red"),
+        (alert("warning"), "yellow"),
+        (alert("info"), "cyan"),
+        (Entry("bars:1", "1-1", BARS), "cyan"),
+        (Entry("bars:1", "1-1", None, "not JSON"), "red"),
+    ],
+)
+def test_the_kind_is_in_colour_and_the_words_are_the_same(entry: Entry, colour: str) -> None:
+    shown = coloured(entry)
+    assert re.sub(r"\x1b\[\d+m", "", shown) == line(entry)
+    code = {"red": "31", "yellow": "33", "cyan": "36"}[colour]
+    assert f"\x1b[{code}m" in shown

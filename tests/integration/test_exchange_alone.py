@@ -111,7 +111,7 @@ def test_a_session_is_played_and_an_order_with_its_stop_fills_in_it(alone: Alone
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert {line["kind"] for line in lines} == {"request", "update"}
     told = [line["event"] for line in lines if line["kind"] == "update" and line["order"]["id"] == str(order.id)]
-    assert told == ["pending_new", "new", "fill"]
+    assert [event for event in told if event != "partial_fill"] == ["pending_new", "new", "fill"]  # one in ten is cut
 
 
 def test_the_clock_runs_from_the_opening_and_history_ends_where_it_stands(alone: Alone) -> None:

@@ -95,7 +95,7 @@ def _drive(yard: Yard, planned: list[Planned], rng: random.Random) -> Counter[st
         if under_way is not None:
             if now >= due:
                 under_way, due = _next(under_way, now)
-        elif planned and yard.minute() >= planned[0].minute:
+        elif planned and yard.minute() >= min(planned[0].minute, HELD_AT):  # held there, it gets no further
             wanted = planned.pop(0)
             time.sleep(wanted.delay_s)
             done[wanted.fault] += 1

@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from shared.runtime.crash import COUNT_PASSES, PASSED
 from tests.chaos.day import MINUTES, the_day, undisturbed_digest
-from tests.chaos.run import PATIENCE_S, digest_of, findings, replayed
+from tests.chaos.run import PATIENCE_S, digest_of, findings_at_rest, replayed
 from tests.chaos.yard import Yard, wait_until_over
 
 WIPED_AT: Final = MINUTES // 2
@@ -164,7 +164,7 @@ def play(home: Path, cases: Sequence[Case], *, count: bool = False) -> Round:
         wait_until_over(yard, began + PATIENCE_S)
         missed = tuple(case for case in cases if yard.starts[case.process] < 2)
         differs = () if digest_of(home) == undisturbed_digest() else ("another digest",)
-        wrong = (*differs, *findings(home), *replayed(home, the_day()))
+        wrong = (*differs, *findings_at_rest(home), *replayed(home, the_day()))
     return Round(cases=tuple(cases), missed=missed, wrong=wrong, seconds=round(time.monotonic() - began, 1))
 
 

@@ -28,6 +28,7 @@ LOOK_S: Final = 0.02
 CONDUCTOR: Final = "conductor-1"
 HELD_AT: Final = MINUTES - 8
 PATIENCE_S: Final = 300.0
+REST_S: Final = 10.0
 """For the rest of the day after its last fault, on a busy machine."""
 
 
@@ -71,7 +72,7 @@ def disturb(home: Path, day: Day, planned: Sequence[Planned], seed: int, *, sign
         return Outcome(
             seed=seed,
             digest=digest_of(home),
-            findings=findings(home),
+            findings=findings_at_rest(home),
             replayed=replayed(home, day),
             done=dict(done),
             kills=yard.kills,
@@ -123,6 +124,14 @@ def _next(fault: Iterator[float], now: float) -> tuple[Iterator[float] | None, f
 def digest_of(home: Path) -> str:
     with closing(sqlite3.connect(home / "data" / "execution_v2.sqlite")) as ledger:
         return digest(ledger)
+
+
+def findings_at_rest(home: Path) -> tuple[str, ...]:
+    """What is off once nothing is under way: after the close a listener that has just come back still has a look."""
+    until = time.monotonic() + REST_S
+    while (found := findings(home)) and time.monotonic() < until:
+        time.sleep(LOOK_S)
+    return found
 
 
 def findings(home: Path) -> tuple[str, ...]:

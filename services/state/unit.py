@@ -11,6 +11,7 @@ import msgspec
 
 from services.state.records import JournalRow
 from services.state.store import LedgerFault, Store
+from shared.contracts.clock import Answer
 from shared.contracts.decisions import Figure
 from shared.contracts.journal import Alert, JournalEntry
 from shared.contracts.outgoing import Job, Outgoing
@@ -162,11 +163,15 @@ class Unit:
         self.wake.append((queue, action, attempt))
 
     def seal(self) -> None:
-        """Turn what is left into messages and notes; nothing may be added afterwards."""
+        """Turn what is left into messages and notes; nothing may be added afterwards.
+
+        Answers to ticks go last: whoever hears one finds all that belongs to it on the bus.
+        """
         for queue in Queue:
             ready = [(action, attempt) for wanted, action, attempt in self.wake if wanted is queue]
             for start in range(0, len(ready), JOB_ACTIONS):
                 self.say(job(queue, ready[start : start + JOB_ACTIONS]))
+        self.out.sort(key=lambda item: isinstance(item, Answer))
         if self.now != self._now_before:
             self.store.set_note("now", self.now.isoformat())
         if self._said != self._said_before:

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
+from services.signals.__main__ import READS as READ_BY_SIGNALS
+from services.signals.service import Signals
 from services.state.service import BusLife
-from shared.contracts.clock import Answer, Tick, TickPhase
-from shared.contracts.decisions import StopIntent
+from shared.contracts.clock import Answer, Folded, Tick, TickPhase
+from shared.contracts.decisions import Decided, StopIntent
 from shared.contracts.journal import Alert, DeadLetter
 from shared.contracts.message import Message
-from shared.contracts.outgoing import Job
+from shared.contracts.outgoing import Job, Outgoing
+from shared.contracts.streams import stream_for
 from shared.contracts.views import CandidateChanged, PartitionDecided, PositionChanged
 from shared.contracts.vocabulary import Side, TrimState
 from shared.runtime.bus import Entry
 from tests.unit.state.day import ENTRY, MSFT_ENTRY, buy, confirmed, mark, of, play
-from tests.unit.state.world import MINUTE, OPEN, SESSION, World, dump, nothing_decided
+from tests.unit.state.world import MINUTE, OPEN, PARTITIONS, QUICK, SESSION, World, dump, nothing_decided
 
 AT = OPEN + 20 * MINUTE
 
@@ -177,6 +181,56 @@ def test_a_tick_that_is_given_again_is_answered_again_and_does_nothing(world: Wo
     out = world.state.step([Entry("clock", "99999-0", tick)])
     assert [item.id for item in out if isinstance(item, Answer)] == [f"{tick.id}-state"]
     assert dump(world.store) == before
+
+
+def test_an_answer_to_a_tick_is_the_last_thing_that_a_step_says(tmp_path: Path) -> None:
+    world = World(tmp_path, symbols=("AAPL", "MSFT"))
+    steps: list[list[Outgoing]] = []
+    publish = world.bus.publish
+
+    def noted(outgoing: Iterable[Outgoing]) -> None:
+        steps.append(list(outgoing))
+        publish(steps[-1])
+
+    world.bus.publish = noted  # type: ignore[method-assign]
+    play(world)
+    answered = [step for step in steps if any(isinstance(item, Answer) for item in step)]
+    assert any(isinstance(item, PositionChanged) for step in answered for item in step)
+    for step in answered:
+        assert [isinstance(item, Answer) for item in step] == [*[False] * (len(step) - 1), True]
+
+
+def test_signals_that_read_as_far_as_the_answer_know_of_a_sale_in_that_minute(world: World) -> None:
+    """The conductor goes on as soon as it sees `Folded`: the next tick may cover nothing that comes behind it."""
+    buy(world, AT)
+    held, sold = AT + 2 * MINUTE, AT + 3 * MINUTE
+    world.minute(held, {"AAPL": 100.5})
+    world.bars(sold, {"AAPL": 97.0})
+    world.broker.now = sold
+    world.broker.fill(f"{ENTRY}-stop", 16, "98.30")
+    fold = Tick(
+        id=f"fold-{sold}",
+        at=sold,
+        session=SESSION,
+        phase=TickPhase.FOLD,
+        upto=world.bus.last_ids(["bars:0", "bars:1"]),
+        events=len(world.broker.events),
+    )
+    world.bus.publish([fold])
+    world.turn()
+    assert not any(one.cause == fold.id for one in world.bus.said(Folded))
+    world.executor.forward()  # the sale comes behind the tick: one step books it and answers
+    world.turn()
+    signals = Signals(PARTITIONS, QUICK, lambda partition: 1)
+    marked: dict[dt.datetime, list[str]] = {}
+    for message in world.bus.said(Message):
+        if stream_for(message).partition(":")[0] in READ_BY_SIGNALS:
+            signals.handle(message)
+        elif isinstance(message, Folded):
+            tick = Tick(id=f"decide-{message.at}", at=message.at, session=SESSION, phase=TickPhase.DECIDE)
+            answers = [one for one in signals.handle(tick) if isinstance(one, Decided)]
+            marked[message.at] = [mark.symbol for one in answers for mark in one.marks]
+    assert (marked[held], marked[sold]) == (["AAPL"], [])
 
 
 def test_ticks_of_others_are_none_of_states_business(world: World) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from cli.auditor.books import OVER
-from cli.auditor.views import BrokerView, Finding, LedgerView, OrderRow, Terms
+from cli.auditor.views import ActionRow, BrokerView, Finding, LedgerView, OrderRow, Terms
 
 CAUSE: Final = re.compile(r"(?:bars-\d+-|tick-)(\d{6}T\d{4})(?:-\w+)*\Z|decide-\d+-(\d{6}T\d{4})\Z")
 """What may stand behind a decision: the message that completed a minute, or the tick of one without bars."""
@@ -18,6 +18,13 @@ OUR_FAULT: Final = re.compile(
 )
 LEFT_OPEN: Final = frozenset({"planned", "claimed", "unresolved"})
 OPEN_ACTIONS: Final = frozenset({"planned", "claimed", "sent", "unresolved"})
+COMPARISON: Final = "reconcile"
+"""The request that stands for a comparison of ledger and broker."""
+COMPARED: Final = (
+    *("orders", "fills", "positions", "entries", "exits", "verdicts"),
+    *("candidates", "sessions", "actions", "journal", "foreign"),
+)
+"""What a comparison has nothing to write into where both sides agree."""
 
 
 def orders_lead_to_a_bar(broker: BrokerView, ledger: LedgerView, terms: Terms) -> Iterator[Finding]:
@@ -140,3 +147,26 @@ def nothing_is_under_way(broker: BrokerView, ledger: LedgerView, terms: Terms) -
             yield Finding("A12", row.client_order_id, f"left {row.status}")
         if row.in_flight and row.status in OVER:
             yield Finding("A12", row.client_order_id, f"{row.status}, and {row.in_flight} is still about it")
+
+
+def comparing_writes_nothing(before: LedgerView, after: LedgerView, times: int) -> Iterator[Finding]:
+    """A12: with nothing under way, ledger and broker were compared `times` times, and only that was written down."""
+    made = len(_comparisons(after)) - len(_comparisons(before))
+    if made != times:
+        yield Finding("A12", "comparisons", f"{times} were asked for, {made} were made")
+    if after.cash != before.cash:
+        yield Finding("A12", "cash", f"comparing with the broker once more made {after.cash} of {before.cash}")
+    for table in COMPARED:
+        was, now = _rows_of(before, table), _rows_of(after, table)
+        changed = sorted(map(str, now - was or was - now))
+        if changed:
+            yield Finding("A12", table, f"comparing with the broker once more wrote {len(changed)}: {changed[0][:200]}")
+
+
+def _comparisons(ledger: LedgerView) -> list[ActionRow]:
+    return [action for action in ledger.actions if action.kind == COMPARISON and action.status == "done"]
+
+
+def _rows_of(ledger: LedgerView, table: str) -> set[object]:
+    rows = getattr(ledger, table)
+    return {row for row in rows if not isinstance(row, ActionRow) or row.kind != COMPARISON}

@@ -184,6 +184,10 @@ class Plan:
                 self.hit.append(found)
         return found
 
+    def end(self) -> None:
+        """Nothing goes wrong from now on."""
+        self._waiting.clear()
+
 
 class _Waiting(Struct):
     fault: Fault

@@ -14,6 +14,7 @@ from typing import Final
 from msgspec import Struct, structs
 
 from cli.auditor.audit import SETTLED, audit
+from cli.auditor.explained import comparing_writes_nothing
 from cli.auditor.ledger_side import read_ledger
 from cli.auditor.views import Finding, Terms
 from cli.inprocess.engine import Engine
@@ -41,6 +42,7 @@ FIRST: Final = dt.date(2019, 1, 2)
 LAST: Final = dt.date(2019, 12, 31)
 INSTALLATION: Final = "sim"
 HALF_DAY: Final = 210
+COMPARISONS: Final = 3
 NOWHERE: Final = Path("/nonexistent")
 
 
@@ -203,7 +205,10 @@ def _at_the_end(world: World, case: Case) -> Sequence[Finding]:
         # A stop that a person cancels is missed until the next tick; a refused one until the next attempt.
         gap_s=60.0 * sum(fault.do in (Do.HAND_CANCEL, Do.HAND_SELL) for fault in world.plan.hit),
     )
-    return audit(world.broker_view(), read_ledger(world.store.database), terms, SETTLED)
+    before = read_ledger(world.store.database)
+    found = audit(world.broker_view(), before, terms, SETTLED)
+    world.compare(COMPARISONS)
+    return [*found, *comparing_writes_nothing(before, read_ledger(world.store.database), COMPARISONS)]
 
 
 def world_of(case: Case) -> World:

@@ -34,6 +34,7 @@ from services.state.pace import Lists
 from services.state.setup import Setup
 from shared.contracts.journal import DeadLetter
 from shared.contracts.market import Bars
+from shared.contracts.orders import ListenerConnected
 from shared.contracts.outgoing import Job, Outgoing
 from shared.contracts.vocabulary import HaltLevel
 from shared.runtime.bus import BusDown
@@ -44,6 +45,7 @@ IDLE_S: Final = 0.25
 LIFE_CHECK_S: Final = 1.0
 STUCK_S: Final = 300.0
 SETTLE_S: Final = 20.0
+COMPARE_S: Final = 1.5
 MOST_TURNS: Final = 400_000
 LOST_TAIL: Final = 40
 
@@ -248,6 +250,17 @@ class World:
         while self.now < until:
             if not self.give_a_turn():
                 self.idle()
+
+    def compare(self, times: int) -> None:
+        """Ledger and broker are compared so often, and nothing goes wrong any more."""
+        self.plan.end()
+        for number in range(times):
+            asked = ListenerConnected(id=f"look-{number}", at=self.exchange.time(), listener="simulation", fence=0)
+            self.bus.publish([asked])
+            until = self.now + SETTLE_S  # somebody's connection to the bus may still be an old one
+            self.let_pass(COMPARE_S)
+            while self.store.has_open_actions() and self.now < until:
+                self.let_pass(IDLE_S)
 
     def _act(self, actor: Any, act: Callable[[], None]) -> None:
         self._active.append(actor.name)

@@ -20,7 +20,7 @@ from cli.simulation.faults import MACHINES
 from services.executor import fate, snapshot, work
 from services.executor.fate import Happened, Verb
 from services.signals import service as signals
-from services.state import actions, admission, fills, numbers, planning, reports, store, views, working
+from services.state import actions, admission, fills, numbers, planning, reports, snapshots, store, views, working
 from services.state.model import Order
 from services.state.records import ActionStatus
 from services.state.scene import Scene
@@ -146,6 +146,17 @@ def _(patch: pytest.MonkeyPatch) -> None:
         return database
 
     patch.setattr(store, "_configured", configured)
+
+
+@bug("what the broker shows is told anew at every comparison", "A12")
+def _(patch: pytest.MonkeyPatch) -> None:
+    real = snapshots._orders
+
+    def orders(unit: Unit, seen: Any, at: dt.datetime) -> None:
+        real(unit, seen, at)
+        unit.journal("orders_seen", f"the broker shows {len(seen)} orders")
+
+    patch.setattr(snapshots, "_orders", orders)
 
 
 # Claims and fates

@@ -9,8 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from cli.auditor.audit import audit
-from cli.auditor.explained import way_to_the_bar
-from cli.auditor.views import BrokerView, Executed, Held, LedgerView, Terms
+from cli.auditor.explained import comparing_writes_nothing, way_to_the_bar
+from cli.auditor.views import ActionRow, BrokerView, Executed, Held, LedgerView, Terms
 from tests.unit.auditor import day
 
 Sides = tuple[BrokerView, LedgerView]
@@ -218,6 +218,41 @@ def test_one_thing_that_is_off_is_told_by_its_invariant(name: str) -> None:
     invariant, change = OFF[name]
     found = audit(*change(day.broker(), day.ledger()), TERMS)
     assert invariant in {finding.invariant for finding in found}, found
+
+
+AGAIN: dict[str, tuple[Change, str]] = {
+    "a line in the journal": (
+        lambda b, led: (b, replace(led, journal=(*led.journal, day.line(99, "order_seen", 60)))),
+        "journal",
+    ),
+    "another end of an order": (lambda b, led: (b, changed_order(led, day.ENTRY, ended_at=day.at(60))), "orders"),
+    "a row that is gone": (lambda b, led: (b, replace(led, fills=led.fills[1:])), "fills"),
+    "the broker's cash": (lambda b, led: (b, replace(led, cash=led.cash + 1)), "cash"),
+}
+
+
+@pytest.mark.parametrize("name", AGAIN)
+def test_what_a_comparison_writes_though_both_sides_agree_is_told(name: str) -> None:
+    change, subject = AGAIN[name]
+    ledger = day.ledger()
+    _, after = change(day.broker(), compared(ledger, 3))
+    found = [*comparing_writes_nothing(ledger, after, 3)]
+    assert [(finding.invariant, finding.subject) for finding in found] == [("A12", subject)]
+
+
+def test_comparisons_themselves_may_be_written_down_and_must_have_been_made() -> None:
+    ledger = day.ledger()
+    assert [*comparing_writes_nothing(ledger, compared(ledger, 3), 3)] == []
+    [finding] = comparing_writes_nothing(ledger, compared(ledger, 2), 3)
+    assert (finding.invariant, finding.subject) == ("A12", "comparisons")
+
+
+def compared(ledger: LedgerView, times: int) -> LedgerView:
+    made = tuple(
+        ActionRow(id=f"again-{number}", kind="reconcile", symbol="", order_id="", target="", status="done", grants=1)
+        for number in range(times)
+    )
+    return replace(ledger, actions=(*ledger.actions, *made))
 
 
 def test_every_invariant_that_the_auditor_checks_has_a_case() -> None:

@@ -24,6 +24,8 @@ from shared.contracts.market import Bar, DailyBar, VolumeProfile
 from shared.domain import calendar
 from shared.domain.calendar import Session
 
+LONG: Final = 1_000
+"""More spans than a session has minutes."""
 PRICED: Final = ("open", "high", "low", "close", "volume")
 
 
@@ -53,12 +55,12 @@ class Columns:
 
     def __init__(self, bars: Path, daily: Path | None, played: list[Session], *, span: int, max_jump: float) -> None:
         days = _days_of(played)
-        everything = collect(scan_minutes(bars, days[0].opens_at, played[-1].closes_at), bars)
-        self.symbols = frozenset(everything["symbol"].unique().to_list())
+        scanned = scan_minutes(bars, days[0].opens_at, played[-1].closes_at)
+        self.symbols = frozenset(collect(scanned.select(pl.col("symbol").unique()), bars)["symbol"].to_list())
         if None in self.symbols or not all(is_symbol(symbol) for symbol in self.symbols):
             raise Unfit("some bars have no usable symbol")
-        names = everything.with_columns(pl.col("symbol").cast(pl.Enum(sorted(self.symbols))))  # numbers group faster
-        self._minutes = _sorted(collect(daily_bars.in_session(names.lazy(), days), bars))
+        names = scanned.with_columns(pl.col("symbol").cast(pl.Enum(sorted(self.symbols))))  # numbers group faster
+        self._minutes = _sorted(collect(daily_bars.in_session(names, days), bars))
         if not daily_bars.suspect_sessions(self._minutes, max_jump).is_empty():
             raise Unfit("some bars may fail a check")
         self._rows = self._minutes.select("minute", *PRICED)
@@ -132,8 +134,7 @@ class Columns:
             ][-daily_bars.PROFILE_SESSIONS :]
             # A symbol's sessions stand one behind the other.
             rows = self._minutes.slice(found[0].row, sum(spans.rows for spans in found)) if found else None
-            known = daily_bars.profiles(rows, session.minutes) if rows is not None else {}
-            self._profiles[key] = known.get(symbol, ((), 0))
+            self._profiles[key] = daily_bars.profile(rows, session.minutes) if rows is not None else ((), 0)
         return self._profiles[key]
 
     def _refuse_jumps_over_night(self, played: list[Session], max_jump: float) -> None:
@@ -165,7 +166,7 @@ def _daily(
 ) -> dict[str, tuple[list[DailyBar], bool]]:
     """Symbol → its daily bars, oldest first, and whether they are of the daily file."""
     built = {
-        symbol: (bars, False) for symbol, bars in daily_bars.daily_rows(daily_bars.daily_from_minutes(minutes)).items()
+        symbol: (bars, False) for symbol, bars in daily_bars.daily_rows(daily_bars.daily_from_ordered(minutes)).items()
     }
     if file is None:
         return built
@@ -174,12 +175,27 @@ def _daily(
 
 
 def _spans(minutes: pl.DataFrame, span: int) -> dict[tuple[str, dt.date], Spans]:
+    place = pl.col("minute") // span
     grouped = (
-        minutes.with_row_index("row")
-        .group_by("symbol", "session", (pl.col("minute") // span).alias("place"), maintain_order=True)
-        .agg(pl.col("close").last(), pl.col("minute").last() + 1, pl.col("row").first(), pl.len().alias("rows"))
-        .group_by("symbol", "session", maintain_order=True)
-        .agg(pl.col("place"), pl.col("close"), pl.col("minute"), pl.col("row").first(), pl.col("rows").sum())
+        daily_bars.numbered(minutes)
+        .with_row_index("row")
+        .with_columns(place.alias("place"), (pl.col("number") * LONG + place).set_sorted().alias("span"))
+        .group_by("span", maintain_order=True)
+        .agg(
+            pl.col("number", "symbol", "session", "place").first(),
+            pl.col("close").last(),
+            pl.col("minute").last() + 1,
+            pl.col("row").first(),
+            pl.len().alias("rows"),
+        )
+        .group_by(pl.col("number").set_sorted(), maintain_order=True)
+        .agg(
+            pl.col("symbol", "session").first(),
+            pl.col("place", "close", "minute"),
+            pl.col("row").first(),
+            pl.col("rows").sum(),
+        )
+        .drop("number")
     )
     return {
         (symbol, session): Spans(places, closes, ends, row, rows)

@@ -157,18 +157,17 @@ class _Day:
             self._tell(minute)  # what closes before it is due may speak against it
         if must:
             self._match(minute, at)
-        asks = self._judges(minute) and self._decide(at)
+        asks = self._decide(minute, at)
         if asks and not must:
             self._match(minute, at, quiet=True)
         if asks or must:
             self._act(minute, at)
 
-    def _judges(self, minute: int) -> bool:
-        """Whether signals may have something to say; minutes in which it cannot are folded with the next."""
-        held = bool(self._watch.held) or self._watch.busy
-        return bool(self._parts) and (
-            held or ends_a_span(minute, self._tools.rules.breakout.minutes, self._day.minutes)
-        )
+    def _speaking(self, minute: int) -> list[int]:
+        """Partitions of which signals may have something to say; their other minutes are folded with the next."""
+        if self._watch.busy or ends_a_span(minute, self._tools.rules.breakout.minutes, self._day.minutes):
+            return self._parts
+        return sorted({ids.partition_of(symbol, self._tools.partitions) for symbol in self._watch.held})
 
     def _close(self) -> None:
         self._act(self._day.minutes, self._day.closes_at)
@@ -253,11 +252,13 @@ class _Day:
         self._give("state", at, TickPhase.ACT)
         self._look(at)
 
-    def _decide(self, at: dt.datetime) -> bool:
-        """Let signals judge all minutes up to `at`; whether it asks for anything. What marks only waits."""
+    def _decide(self, minute: int, at: dt.datetime) -> bool:
+        """Let signals judge all minutes up to this one; whether it asks for anything. What marks only waits."""
+        named = {f"bars:{part}": "" for part in self._speaking(minute)}
+        if not named:
+            return False
         if self._news:
             self._hear()
-        named = {f"bars:{part}": "" for part in self._parts}
         tick = Tick(
             id=f"tick-{at:%y%m%dT%H%M}-decide", at=at, session=self._day.session, phase=TickPhase.DECIDE, upto=named
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import repeat
 from typing import Final
 
@@ -18,7 +19,7 @@ from msgspec.structs import replace
 
 from cli.columns.market import Columns, Spans
 from services.signals.boh import Pair, Question, Window, is_fresh, refusal, trading_window
-from services.signals.levels import daily_levels
+from services.signals.levels import DailyLevels, daily_levels, pivot_and_targets
 from services.signals.regime_global import MarketRegime, market_regime
 from services.signals.verdict import Case, Figures, judge
 from shared.contracts import ids
@@ -111,8 +112,15 @@ class _Asked:
         self._known = known
         self._symbol = symbol
         self._rules = rules
-        self._levels = daily_levels(columns.daily(known.day, symbol), rules.levels)
+        self._bars = columns.daily(known.day, symbol)[-rules.levels.history :]
+        self._last = self._bars[-1] if self._bars else None
+        self._pivot, self._targets = pivot_and_targets(self._bars, rules.levels) if self._bars else (None, None)
         self._used = False
+
+    @cached_property
+    def _levels(self) -> DailyLevels:
+        """All of them; few breakouts come so far that the rules ask for more than the pivot and the targets."""
+        return daily_levels(self._bars, self._rules.levels)
 
     def answers(self) -> Iterator[Answer]:
         """Reason and figures of each verdict, in time order."""
@@ -124,7 +132,7 @@ class _Asked:
     def _with_bars(self, spans: Spans) -> Iterator[Answer]:
         stale_after, iso, ends = self._rules.limits.stale_data_after, self._known.stamps.iso, self._known.stamps.ends
         refused, daily = self._daily()
-        pivot = self._levels.pivot.price if self._levels.pivot is not None else 0.0
+        pivot = self._pivot.price if self._pivot is not None else 0.0
         places, closes = spans.places, spans.closes
         texts = [_text(close) for close in closes]
         starts = [f'"{iso[self._start(place)]}"' for place in places]
@@ -178,9 +186,8 @@ class _Asked:
 
     def _daily(self) -> tuple[Reason | None, str]:
         """What the daily bars refuse all session long, and the figures that they give."""
-        levels = self._levels
-        pivot, targets, last = levels.pivot, levels.targets, levels.last
-        told = f',"daily_bars":{float(levels.bars)}'  # a figure is a float once it has been a message
+        pivot, targets, last = self._pivot, self._targets, self._last
+        told = f',"daily_bars":{float(len(self._bars))}'  # a figure is a float once it has been a message
         if pivot is None:
             return Reason.NO_PIVOT, told
         told += f',"pivot":{_text(pivot.price)},"pivot_date":{_date(pivot.date)}'
@@ -204,7 +211,7 @@ class _Asked:
         return place * self._rules.breakout.minutes
 
     def _case(self, spans: Spans, last: int, end: int, pair: Pair) -> Case:
-        known, levels = self._known, self._levels
+        known = self._known
         return Case(
             day=known.day,
             previous=known.previous,
@@ -212,7 +219,7 @@ class _Asked:
             at=end,
             last_bar_end=spans.ends[last],
             halted=False,
-            levels=levels,
+            levels=self._levels,
             scan=None,
             pair=pair,
             counts_from=0.0,
@@ -226,8 +233,8 @@ class _Asked:
     def _pair(self, spans: Spans, last: int) -> Pair:
         """The two newest closed bars; of their prices the rules ask for the close alone."""
         before = spans.closes[last - 2] if last >= 2 else None
-        if before is None and self._levels.last is not None:
-            before = self._levels.last.close
+        if before is None and self._last is not None:
+            before = self._last.close
         return Pair(before, self._bar(spans, last - 1), self._bar(spans, last))
 
     def _bar(self, spans: Spans, number: int) -> SpanBar:

@@ -18,6 +18,7 @@ PROFILE_SESSIONS: Final = 20
 PROFILE_REACH: Final = 40
 """Calendar sessions within which the profile's must lie: a file with holes gives older ones, never stale ones."""
 ENOUGH_MINUTES: Final = 390
+MINUTE_US: Final = 60_000_000
 DAILY: Final = {"symbol": pl.String, "session": pl.Date} | dict.fromkeys(
     ("open", "high", "low", "close", "volume"), pl.Float64
 )
@@ -49,37 +50,61 @@ def in_session(minutes: pl.LazyFrame, days: Sequence[Session]) -> pl.LazyFrame:
 
 def daily_from_minutes(minutes: pl.DataFrame) -> pl.DataFrame:
     """Daily bars `symbol, session, open … volume` from rows of `in_session`, by symbol and session."""
+    return daily_from_ordered(minutes.sort("symbol", "start", maintain_order=True)).select(*DAILY)
+
+
+def daily_from_ordered(minutes: pl.DataFrame) -> pl.DataFrame:
+    """`daily_from_minutes` of rows that stand by symbol and start, with `row` and `rows`: where the minutes stand."""
     return (
-        minutes.sort("symbol", "start", maintain_order=True)
-        .group_by("symbol", "session", maintain_order=True)
+        numbered(minutes)
+        .with_row_index("row")
+        .group_by("number", maintain_order=True)
         .agg(
+            pl.col("symbol").first(),
+            pl.col("session").first(),
             pl.col("open").first(),
             pl.col("high").max(),
             pl.col("low").min(),
             pl.col("close").last(),
             pl.col("volume").sum(),
+            pl.col("row").first(),
+            pl.len().alias("rows"),
         )
-        .select(*DAILY)
+        .drop("number")
     )
+
+
+def numbered(minutes: pl.DataFrame) -> pl.DataFrame:
+    """Ordered rows with `number`, of the symbol's session that they belong to: grouped by it they need no hashing."""
+    return minutes.with_columns(pl.struct("symbol", "session").rle_id().set_sorted().alias("number"))
 
 
 def suspect_sessions(minutes: pl.DataFrame, max_jump: float) -> pl.DataFrame:
     """`symbol, session` of every symbol's session in which a bar might fail a check; all others are good as a whole.
 
-    minutes: rows of `in_session`, one session after the other. The jump against the close of the day before is seen
-    here only where that day stands in `minutes`.
+    minutes: rows of `in_session`, one symbol after the other and each in its order. The jump against the close of the
+    day before is seen here only where that day stands in `minutes`.
     """
-    close_before = pl.col("close").shift(1).over("symbol")
+    open_, high, low, close, start = (pl.col(name) for name in ("open", "high", "low", "close", "start"))
+    same = pl.col("symbol") == pl.col("symbol").shift(1)
+    close_before = close.shift(1)
     could_be_wrong = (
         ~pl.sum_horizontal("open", "high", "low", "close", "volume").is_finite()
-        | (pl.min_horizontal("open", "low", "high", "close") <= 0)
+        | (low <= 0)
+        | (low > open_)
+        | (low > close)
+        | (high < open_)
+        | (high < close)
         | (pl.col("volume") < 0)
-        | (pl.col("low") > pl.min_horizontal("open", "close"))
-        | (pl.col("high") < pl.max_horizontal("open", "close"))
-        | (pl.col("start").shift(1).over("symbol") >= pl.col("start"))
-        | ((pl.col("high") - close_before) > max_jump * close_before)
-        | ((close_before - pl.col("low")) > max_jump * close_before)
-        | (pl.col("start").dt.truncate("1m") != pl.col("start"))
+        | (start.dt.epoch("us") % MINUTE_US != 0)
+        | (
+            same
+            & (
+                (start.shift(1) >= start)
+                | (high - close_before > max_jump * close_before)
+                | (close_before - low > max_jump * close_before)
+            )
+        )
     )
     return minutes.filter(could_be_wrong.fill_null(value=False)).select("symbol", "session").unique()
 
@@ -91,7 +116,7 @@ def without_faults(minutes: pl.DataFrame, days: Sequence[Session], max_jump: flo
     by the same checks as the session that is traded.
     """
     marked = minutes.with_row_index("row")
-    suspects = suspect_sessions(marked, max_jump)
+    suspects = suspect_sessions(marked.sort("symbol", maintain_order=True), max_jump)
     if suspects.is_empty():
         return minutes
     by_date = {day.session: day for day in days}
@@ -111,28 +136,30 @@ def without_faults(minutes: pl.DataFrame, days: Sequence[Session], max_jump: flo
 
 
 def profiles(minutes: pl.DataFrame, length: int) -> dict[str, tuple[tuple[float, ...], int]]:
-    """Mean cumulative volume by minute over each symbol's last sessions, and over how many of them (at most 20).
+    """Each symbol's `profile` before a session of `length` minutes.
 
-    minutes: rows of `in_session` of the sessions before the one asked for. length: minutes of that session. A session
-    that was shorter keeps its total after its close.
+    minutes: rows of `in_session` of the sessions before the one asked for.
     """
-    of_session = minutes.select("symbol", "session").unique().sort("symbol", "session")
-    last = of_session.group_by("symbol", maintain_order=True).tail(PROFILE_SESSIONS)
-    summed = (
-        minutes.join(last, on=["symbol", "session"], how="semi")
-        .filter(pl.col("minute") < length)
-        .group_by("symbol", "minute")
-        .agg(pl.col("volume").sum())
-        .sort("symbol", "minute")
-    )
-    counts = dict(last.group_by("symbol", maintain_order=True).len().iter_rows())
-    found: dict[str, tuple[tuple[float, ...], int]] = {}
-    for (symbol,), rows in summed.group_by("symbol", maintain_order=True):
-        volumes = [0.0] * length
-        for minute, volume in rows.select("minute", "volume").iter_rows():
-            volumes[minute] = volume
-        found[str(symbol)] = (_mean_cumulative(volumes, counts[symbol]), counts[symbol])
-    return found
+    return {str(symbol): profile(rows, length) for (symbol,), rows in minutes.group_by("symbol", maintain_order=True)}
+
+
+def profile(minutes: pl.DataFrame, length: int) -> tuple[tuple[float, ...], int]:
+    """Mean cumulative volume by minute over a symbol's last sessions, and over how many of them (at most 20).
+
+    minutes: of this symbol alone, as in `profiles`. A session that was shorter keeps its total after its close.
+    """
+    known = minutes["session"].unique().sort()
+    last = known.tail(PROFILE_SESSIONS)
+    if len(known) > len(last):
+        minutes = minutes.filter(pl.col("session") >= last.first())
+    volumes = [0.0] * length
+    traded = False
+    # A group_by would be no faster: one call wakes all its threads for a few thousand rows.
+    for minute, volume in zip(minutes["minute"].to_list(), minutes["volume"].to_list(), strict=True):
+        if minute < length:
+            volumes[minute] += volume
+            traded = True
+    return (_mean_cumulative(volumes, len(last)), len(last)) if traded else ((), 0)
 
 
 def _mean_cumulative(volumes: list[float], sessions: int) -> tuple[float, ...]:

@@ -47,16 +47,22 @@ def daily_levels(bars: Sequence[DailyBar], rules: LevelRules) -> DailyLevels:
     if not seen:
         return DailyLevels()
     low = last_swing_low([bar.low for bar in seen], STOP_WING)
-    pivot = _pivot(seen, rules)
+    pivot, targets_ = pivot_and_targets(seen, rules)
     return DailyLevels(
         bars=len(seen),
         last=seen[-1],
         pivot=pivot,
-        targets=_targets(pivot, seen[-1], rules),
+        targets=targets_,
         swing_low=seen[low].low if low is not None else None,
         avwap=avwap(seen, rules.swing_wing, rules.slope_sessions),
         atr_pct=atr_pct(seen, rules.atr_sessions),
     )
+
+
+def pivot_and_targets(seen: Sequence[DailyBar], rules: LevelRules) -> tuple[Pivot | None, Targets | None]:
+    """Both out of the bars that `daily_levels` looks at, at least one; None where the rules give none."""
+    pivot = _pivot(seen, rules)
+    return pivot, _targets(pivot, seen[-1], rules)
 
 
 def scan_levels(scan: ScanLevels | None) -> tuple[Pivot | None, Targets | None]:

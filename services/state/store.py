@@ -225,6 +225,7 @@ class Store:
         self._db = database
         self._lock = lock
         self._is_filled = False
+        self._notes: dict[str, str] = {}  # as the transaction in hand has them; asked for more often than anything
         self.writer_epoch = 0
 
     # Opening and closing
@@ -322,7 +323,7 @@ class Store:
     def _take_over(self) -> None:
         with self._plain_transaction():
             self._db.execute("INSERT INTO meta VALUES ('installation', ?) ON CONFLICT DO NOTHING", (uuid4().hex[:4],))
-            self.writer_epoch = int(self.note("writer_epoch") or 0) + 1
+            self.writer_epoch = self._epoch_in_file() + 1
             self.set_note("writer_epoch", str(self.writer_epoch))
 
     def backup(self, target: Path) -> None:
@@ -348,11 +349,12 @@ class Store:
             self._fill_if_a_test_wants_it()
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                if int(self.note("writer_epoch") or 0) != self.writer_epoch:
+                if self._epoch_in_file() != self.writer_epoch:
                     raise Fenced(f"epoch {self.writer_epoch} is over: another process writes this ledger now")
                 yield
                 self._db.execute("COMMIT")
             except BaseException:
+                self._notes.clear()
                 if self._db.in_transaction:  # SQLITE_FULL has rolled back already
                     self._db.execute("ROLLBACK")
                 raise
@@ -372,6 +374,7 @@ class Store:
             try:
                 yield
             except BaseException:
+                self._notes.clear()
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK TO message")
                     self._db.execute("RELEASE message")
@@ -385,6 +388,7 @@ class Store:
             yield
             self._db.execute("COMMIT")
         except BaseException:
+            self._notes.clear()
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
@@ -398,13 +402,24 @@ class Store:
 
     def note(self, key: str) -> str:
         """One value of `meta`; empty where there is none."""
-        found = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return str(found[0]) if found else ""
+        known = self._notes.get(key)
+        if known is None:
+            known = self._notes[key] = self._note_in_file(key)
+        return known
 
     def set_note(self, key: str, value: str) -> None:
         self._db.execute(
             "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (key, value)
         )
+        self._notes[key] = value
+
+    def _note_in_file(self, key: str) -> str:
+        found = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return str(found[0]) if found else ""
+
+    def _epoch_in_file(self) -> int:
+        """Another writer may have raised it since it was last read."""
+        return int(self._note_in_file("writer_epoch") or 0)
 
     def next_number(self, name: str) -> int:
         """1, 2, 3, ... for each `name`, never the same again."""

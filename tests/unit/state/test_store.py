@@ -135,6 +135,24 @@ def test_a_writer_that_was_replaced_is_fenced_in_its_next_transaction(path: Path
     assert second.note("who") == "second"
 
 
+def test_a_note_of_a_part_that_failed_is_as_it_was_before() -> None:
+    store = Store.in_memory()
+
+    def fail_at(value: str) -> None:
+        store.set_note("who", value)
+        raise ZeroDivisionError
+
+    with store.transaction():
+        store.set_note("who", "first")
+    with store.transaction():
+        with pytest.raises(ZeroDivisionError), store.savepoint():
+            fail_at("second")
+        assert store.note("who") == "first"
+    with pytest.raises(ZeroDivisionError), store.transaction():
+        fail_at("third")
+    assert store.note("who") == "first"
+
+
 # Refused, untouched
 
 

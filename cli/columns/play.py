@@ -55,14 +55,13 @@ def play(
     for day in sessions:
         heed()
         known = verdicts.before(columns, day, calendar.previous(day.session).session, rules)
-        eventful = sparse.active()
+        eventful = dict.fromkeys(sparse.active(), 0)
         for symbol in candidates:
             if symbol not in eventful:
                 found = verdicts.verdicts_of(columns, known, symbol, rules, parts)
                 if isinstance(found, Eventful):
-                    eventful.add(symbol)
-                else:
-                    rows += found
+                    eventful[symbol] = found.first
+                rows += found.rows if isinstance(found, Eventful) else found
         if eventful or day is sessions[-1]:  # the last one also leaves account and candidates as of its close
             sparse.play(day, eventful, candidates)
         else:

@@ -1,7 +1,8 @@
 """A session through the services with those bars alone that can matter, and ticks where something may happen.
 
 Told are the minutes of its *eventful* symbols: those with a confirmed breakout, and those that are held or have orders
-at the opening. Signals folds and judges every minute of theirs. Exchange and state get a tick only
+at the opening. Signals folds every minute of theirs, and judges those from the first breakout and hold on; what it says
+before is known from columns. Exchange and state get a tick only
 
     with a request or an order at work, or where a resting stop could be reached
     where an entry falls due, or signals asks for anything
@@ -14,7 +15,7 @@ while an entry waits to fall due. What the skipped ticks would have changed are 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct, field
@@ -95,29 +96,39 @@ class Sparse:
         held = {position.symbol for position in self._store.list_positions()}
         return held | {order.symbol for order in self._store.open_orders()}
 
-    def play(self, day: Session, symbols: Collection[str], candidates: Collection[str]) -> None:
-        """One session. symbols: the eventful ones. candidates: all of them: their bars say that the feed lives.
+    def play(self, day: Session, eventful: Mapping[str, int], candidates: Collection[str]) -> None:
+        """One session. candidates: all of them: their bars say that the feed lives.
+
+        eventful: symbol → the minute after the opening from which signals judges it, 0: all of them.
 
         Raises Mispredicted and NotSettling.
         """
-        _Day(self._tools, day, sorted(symbols), sorted(set(candidates) - set(symbols))).play()
+        _Day(self._tools, day, eventful, sorted(set(candidates) - set(eventful))).play()
 
 
 class _Day:
     """One session on its way; minutes are numbered by their ends, from 1.
 
-    others: candidates without an event. newest: symbol → its last minute with a bar. told: the last minute that
-    exchange and state know of. news: state may have said something. marks: partition → decisions that only mark, which
-    state has not got yet. highest: the closes at the highest equity since the last tick.
+    firsts: minute → symbols that signals judges from then on; until then their candidates wait. judged: partitions of
+    those that it judges. others: candidates without an event. newest: symbol → its last minute with a bar. told: the
+    last minute that exchange and state know of. news: state may have said something. marks: partition → decisions that
+    only mark, which state has not got yet. highest: the closes at the highest equity since the last tick.
     """
 
-    def __init__(self, tools: _Tools, day: Session, symbols: list[str], others: list[str]) -> None:
+    def __init__(self, tools: _Tools, day: Session, eventful: Mapping[str, int], others: list[str]) -> None:
         self._tools = tools
         self._day = day
-        self._symbols = symbols
+        self._symbols = sorted(eventful)
         self._others = others
-        self._parts = sorted({ids.partition_of(symbol, tools.partitions) for symbol in symbols})
-        self._bars = _by_minute(tools.columns, day, symbols)
+        self._firsts: dict[int, list[str]] = {}
+        for symbol in self._symbols:
+            self._firsts.setdefault(eventful[symbol], []).append(symbol)
+        self._waiting: dict[str, list[CandidateChanged]] = {
+            symbol: [] for symbol in self._symbols if eventful[symbol] > 0
+        }
+        self._parts = self._parts_of(self._symbols)
+        self._judged = self._parts_of(self._firsts.get(0, ()))
+        self._bars = _by_minute(tools.columns, day, self._symbols)
         self._watch = Watch()
         self._marks: dict[int, Decided] = {}
         self._highest: dict[str, float] | None = None
@@ -146,12 +157,13 @@ class _Day:
     def _minute(self, minute: int) -> None:
         at = self._day.opens_at + minute * MINUTE
         rows = self._bars.get(minute - 1, [])
+        self._judge_from(minute)
         must = self._must_tick(minute, at, rows)
         if must and self._marks:  # they must be in the ledger before something is filled
             self._act(minute - 1, at - MINUTE)
         for bar in rows:
             self._newest[bar.symbol] = minute
-        for bars in self._batches(minute, at, rows):
+        for bars in self._batches(minute, at, rows, ()):
             self._tools.signals.handle(bars)
         if self._watch.due is not None:
             self._tell(minute)  # what closes before it is due may speak against it
@@ -163,11 +175,21 @@ class _Day:
         if asks or must:
             self._act(minute, at)
 
+    def _judge_from(self, minute: int) -> None:
+        """Candidates whose first confirmation may come now are no longer kept from signals."""
+        for symbol in self._firsts.get(minute, ()):
+            for candidate in self._waiting.pop(symbol):
+                self._tools.signals.handle(candidate)
+            self._judged = sorted({*self._judged, *self._parts_of([symbol])})
+
+    def _parts_of(self, symbols: Iterable[str]) -> list[int]:
+        return sorted({ids.partition_of(symbol, self._tools.partitions) for symbol in symbols})
+
     def _speaking(self, minute: int) -> list[int]:
         """Partitions of which signals may have something to say; their other minutes are folded with the next."""
         if self._watch.busy or ends_a_span(minute, self._tools.rules.breakout.minutes, self._day.minutes):
-            return self._parts
-        return sorted({ids.partition_of(symbol, self._tools.partitions) for symbol in self._watch.held})
+            return self._judged
+        return self._parts_of(self._watch.held)
 
     def _close(self) -> None:
         self._act(self._day.minutes, self._day.closes_at)
@@ -214,15 +236,16 @@ class _Day:
         for number in sorted(wanted):
             if number > self._told:
                 at = self._day.opens_at + number * MINUTE
-                self._tools.engine.bus.publish(self._batches(number, at, self._rows_of(number)))
+                self._tools.engine.bus.publish(self._batches(number, at, self._rows_of(number), self._parts))
         self._told = minute
 
     def _rows_of(self, minute: int) -> list[Bar]:
         others = self._tools.columns.minute
         return self._bars.get(minute - 1) or others(self._day.session, self._others, minute - 1)
 
-    def _batches(self, minute: int, at: dt.datetime, rows: Sequence[Bar]) -> Iterator[Bars]:
-        by_part: dict[int, list[Bar]] = {part: [] for part in self._parts}
+    def _batches(self, minute: int, at: dt.datetime, rows: Sequence[Bar], parts: Iterable[int]) -> Iterator[Bars]:
+        """Those of partitions that have rows, and of `parts` without any, too."""
+        by_part: dict[int, list[Bar]] = {part: [] for part in parts}
         for bar in rows:
             by_part.setdefault(ids.partition_of(bar.symbol, self._tools.partitions), []).append(bar)
         for part in sorted(by_part):
@@ -279,9 +302,12 @@ class _Day:
         for entry in tools.engine.bus.read(tools.read):
             tools.read[entry.stream] = entry.entry_id
             message = entry.message
-            if message is None or (isinstance(message, CandidateChanged) and message.symbol not in self._symbols):
-                continue
-            tools.signals.handle(message)
+            if isinstance(message, CandidateChanged) and message.symbol in self._waiting:
+                self._waiting[message.symbol].append(message)
+            elif message is not None and not (
+                isinstance(message, CandidateChanged) and message.symbol not in self._symbols
+            ):
+                tools.signals.handle(message)
 
     def _raise_peak(self) -> None:
         """Mark the account at the highest closes since the last tick."""

@@ -24,7 +24,7 @@ from services.signals.regime_global import MarketRegime, market_regime
 from services.signals.verdict import Case, Figures, judge
 from shared.contracts import ids
 from shared.contracts.rules import Rules
-from shared.contracts.vocabulary import Reason
+from shared.contracts.vocabulary import NOT_A_CONFIRMATION, Reason
 from shared.contracts.wire import encode_json
 from shared.domain.bars import SpanBar
 from shared.domain.calendar import Session
@@ -70,9 +70,13 @@ class Before(Struct, frozen=True):
 
 
 class Eventful(Struct, frozen=True):
-    """A symbol's session with a confirmation: its bars go through the services. ends: of the breakouts that held."""
+    """A symbol's session with a confirmation: from `first` on, minutes after the opening, it goes through the services.
 
-    ends: tuple[int, ...]
+    first: end of the first breakout and hold about which the rules say more than that it is none. rows: until then.
+    """
+
+    first: int
+    rows: list[VerdictText]
 
 
 def before(columns: Columns, day: Session, previous: dt.date, rules: Rules) -> Before:
@@ -96,12 +100,14 @@ def verdicts_of(
     rows: list[VerdictText] = []
     session, strategy, iso = known.day.session.isoformat(), rules.strategy.id, known.stamps.iso
     decided = f"decided-{ids.partition_of(symbol, partitions)}-"
-    confirmed: list[int] = []
+    quiet = 0  # rows before the first confirmation, taken or refused
     for end, name, (reason, figures) in zip(known.stamps.ends, known.stamps.names, asked.answers(), strict=True):
         if reason is Reason.CONFIRMED:
-            confirmed.append(end)
+            return Eventful(known.stamps.ends[quiet], rows[:quiet])
         rows.append((session, symbol, iso[end], strategy, STAGE, REFUSED, reason.value, figures, decided + name))
-    return Eventful(tuple(confirmed)) if confirmed else rows
+        if quiet == len(rows) - 1 and reason in NOT_A_CONFIRMATION:
+            quiet += 1
+    return rows
 
 
 class _Asked:

@@ -63,7 +63,7 @@ def play(
                     eventful[symbol] = found.first
                 rows += found.rows if isinstance(found, Eventful) else found
         if eventful or day is sessions[-1]:  # the last one also leaves account and candidates as of its close
-            sparse.play(day, eventful, candidates)
+            rows += sparse.play(day, eventful, candidates)
         else:
             _pass(store, settings, day)
     with store.transaction():

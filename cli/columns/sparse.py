@@ -19,8 +19,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from cli.columns.market import Columns
+from cli.columns.verdicts import VerdictText, told
 from cli.inprocess.engine import Engine
 from services.conductor.schedule import Step
 from services.market_data import batches
@@ -96,14 +98,15 @@ class Sparse:
         held = {position.symbol for position in self._store.list_positions()}
         return held | {order.symbol for order in self._store.open_orders()}
 
-    def play(self, day: Session, eventful: Mapping[str, int], candidates: Collection[str]) -> None:
-        """One session. candidates: all of them: their bars say that the feed lives.
+    def play(self, day: Session, eventful: Mapping[str, int], candidates: Collection[str]) -> list[VerdictText]:
+        """One session; returns verdicts that are still to be written down, with which nothing else is to be done.
 
-        eventful: symbol → the minute after the opening from which signals judges it, 0: all of them.
+        eventful: symbol → the minute after the opening from which signals judges it, 0: all of them. candidates: all of
+        them: their bars say that the feed lives.
 
         Raises Mispredicted and NotSettling.
         """
-        _Day(self._tools, day, eventful, sorted(set(candidates) - set(eventful))).play()
+        return _Day(self._tools, day, eventful, sorted(set(candidates) - set(eventful))).play()
 
 
 class _Day:
@@ -131,16 +134,18 @@ class _Day:
         self._bars = _by_minute(tools.columns, day, self._symbols)
         self._watch = Watch()
         self._marks: dict[int, Decided] = {}
+        self._verdicts: list[VerdictText] = []
         self._highest: dict[str, float] | None = None
         self._newest: dict[str, int] = {}
         self._told = 0
         self._news = True
 
-    def play(self) -> None:
+    def play(self) -> list[VerdictText]:
         self._open()
         for minute in range(1, self._day.minutes + 1):
             self._minute(minute)
         self._close()
+        return self._verdicts
 
     def _open(self) -> None:
         day, bus = self._day, self._tools.engine.bus
@@ -163,7 +168,7 @@ class _Day:
             self._act(minute - 1, at - MINUTE)
         for bar in rows:
             self._newest[bar.symbol] = minute
-        for bars in self._batches(minute, at, rows, ()):
+        for bars in self._batches(minute, at, rows):
             self._tools.signals.handle(bars)
         if self._watch.due is not None:
             self._tell(minute)  # what closes before it is due may speak against it
@@ -187,9 +192,10 @@ class _Day:
 
     def _speaking(self, minute: int) -> list[int]:
         """Partitions of which signals may have something to say; their other minutes are folded with the next."""
+        folding = self._firsts.get(minute + 1, ())  # what came until then is folded before the candidates are known
         if self._watch.busy or ends_a_span(minute, self._tools.rules.breakout.minutes, self._day.minutes):
-            return self._judged
-        return self._parts_of(self._watch.held)
+            return sorted({*self._judged, *self._parts_of(folding)})
+        return self._parts_of([*self._watch.held, *folding])
 
     def _close(self) -> None:
         self._act(self._day.minutes, self._day.closes_at)
@@ -236,16 +242,15 @@ class _Day:
         for number in sorted(wanted):
             if number > self._told:
                 at = self._day.opens_at + number * MINUTE
-                self._tools.engine.bus.publish(self._batches(number, at, self._rows_of(number), self._parts))
+                self._tools.engine.bus.publish(self._batches(number, at, self._rows_of(number)))
         self._told = minute
 
     def _rows_of(self, minute: int) -> list[Bar]:
         others = self._tools.columns.minute
         return self._bars.get(minute - 1) or others(self._day.session, self._others, minute - 1)
 
-    def _batches(self, minute: int, at: dt.datetime, rows: Sequence[Bar], parts: Iterable[int]) -> Iterator[Bars]:
-        """Those of partitions that have rows, and of `parts` without any, too."""
-        by_part: dict[int, list[Bar]] = {part: [] for part in parts}
+    def _batches(self, minute: int, at: dt.datetime, rows: Sequence[Bar]) -> Iterator[Bars]:
+        by_part: dict[int, list[Bar]] = {part: [] for part in self._parts}
         for bar in rows:
             by_part.setdefault(ids.partition_of(bar.symbol, self._tools.partitions), []).append(bar)
         for part in sorted(by_part):
@@ -276,7 +281,7 @@ class _Day:
         self._look(at)
 
     def _decide(self, minute: int, at: dt.datetime) -> bool:
-        """Let signals judge all minutes up to this one; whether it asks for anything. What marks only waits."""
+        """Let signals judge all minutes up to this; whether it asks for anything. What only tells or marks waits."""
         named = {f"bars:{part}": "" for part in self._speaking(minute)}
         if not named:
             return False
@@ -290,10 +295,11 @@ class _Day:
             assert isinstance(decided, Decided)
             if _asks(decided):
                 asks = True
-            if decided.verdicts or _asks(decided):
                 self._tools.engine.bus.publish([decided])
-            elif decided.marks:
-                self._marks[decided.partition] = decided
+                continue
+            self._verdicts += told(decided)
+            if decided.marks:
+                self._marks[decided.partition] = replace(decided, verdicts=())
         return asks
 
     def _hear(self) -> None:

@@ -18,18 +18,20 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cli.columns.market import Columns, Spans
-from services.signals.boh import Pair, Question, Window, is_fresh, refusal, trading_window
+from services.signals.boh import Pair, Window, trading_window
 from services.signals.levels import DailyLevels, daily_levels, pivot_and_targets
 from services.signals.regime_global import MarketRegime, market_regime
 from services.signals.verdict import Case, Figures, judge
 from shared.contracts import ids
+from shared.contracts.decisions import Decided
 from shared.contracts.rules import Rules
 from shared.contracts.vocabulary import NOT_A_CONFIRMATION, Reason
 from shared.contracts.wire import encode_json
 from shared.domain.bars import SpanBar
 from shared.domain.calendar import Session
 
-Answer = tuple[Reason, str]
+Answer = tuple[str, str]
+"""Reason and figures, as they stand in the ledger."""
 VerdictText = tuple[str, str, str, str, str, str, str, str, str]
 """A row of the ledger's `verdicts`, as it stands there."""
 
@@ -39,12 +41,21 @@ PLAIN: Final = (1e-3, 1e15)
 _CLOCK: Final = [f"{minute // 60:02d}:{minute % 60:02d}:00+00:00" for minute in range(24 * 60)]
 STAGE: Final = "signals"
 REFUSED: Final = "refused"
+STALE_DATA: Final = Reason.STALE_DATA.value
+NO_BREAK: Final = Reason.NO_BREAK.value
+NOT_HELD: Final = Reason.NOT_HELD.value
+GAP: Final = Reason.GAP.value
+NOT_FRESH: Final = Reason.NOT_FRESH.value
 
 
 class Stamps(Struct, frozen=True):
-    """One session's times as text, by minutes after the opening; and for each end of a span its minute in ids."""
+    """One session's times as text, by minutes after the opening; for each span its start as JSON, and its end's name.
+
+    ends: of the spans, minutes after the opening. names: as they stand in ids.
+    """
 
     iso: list[str]
+    starts: list[str]
     names: list[str]
     ends: list[int]
 
@@ -56,7 +67,8 @@ class Stamps(Struct, frozen=True):
         date, short = f"{day.opens_at:%Y-%m-%d}T", f"{day.opens_at:%y%m%d}T"
         clock = _CLOCK[start : start + day.minutes + 1]
         names = [f"{short}{clock[end][:2]}{clock[end][3:5]}" for end in ends]
-        return cls([f"{date}{time}" for time in clock], names, ends)
+        iso = [f"{date}{time}" for time in clock]
+        return cls(iso, [f'"{iso[start]}"' for start in range(0, day.minutes, span)], names, ends)
 
 
 class Before(Struct, frozen=True):
@@ -102,12 +114,31 @@ def verdicts_of(
     decided = f"decided-{ids.partition_of(symbol, partitions)}-"
     quiet = 0  # rows before the first confirmation, taken or refused
     for end, name, (reason, figures) in zip(known.stamps.ends, known.stamps.names, asked.answers(), strict=True):
-        if reason is Reason.CONFIRMED:
+        if reason == Reason.CONFIRMED:
             return Eventful(known.stamps.ends[quiet], rows[:quiet])
-        rows.append((session, symbol, iso[end], strategy, STAGE, REFUSED, reason.value, figures, decided + name))
+        rows.append((session, symbol, iso[end], strategy, STAGE, REFUSED, reason, figures, decided + name))
         if quiet == len(rows) - 1 and reason in NOT_A_CONFIRMATION:
             quiet += 1
     return rows
+
+
+def told(decided: Decided) -> list[VerdictText]:
+    """Verdicts of signals as state would write them down."""
+    session, at = decided.session.isoformat(), decided.minute.isoformat()
+    return [
+        (
+            session,
+            verdict.symbol,
+            at,
+            verdict.strategy,
+            STAGE,
+            verdict.outcome,
+            verdict.reason.value,
+            _figures(verdict.figures),
+            decided.id,
+        )
+        for verdict in decided.verdicts
+    ]
 
 
 class _Asked:
@@ -132,77 +163,72 @@ class _Asked:
         """Reason and figures of each verdict, in time order."""
         spans = self._columns.spans(self._symbol, self._known.day.session)
         if spans is None:
-            return repeat((Reason.STALE_DATA, "{}"), len(self._known.stamps.ends))
+            return repeat((STALE_DATA, "{}"), len(self._known.stamps.ends))
         return self._with_bars(spans)
 
     def _with_bars(self, spans: Spans) -> Iterator[Answer]:
-        stale_after, iso, ends = self._rules.limits.stale_data_after, self._known.stamps.iso, self._known.stamps.ends
+        stamps, stale_after = self._known.stamps, self._rules.limits.stale_data_after
         refused, daily = self._daily()
         pivot = self._pivot.price if self._pivot is not None else 0.0
-        places, closes = spans.places, spans.closes
-        texts = [_text(close) for close in closes]
-        starts = [f'"{iso[self._start(place)]}"' for place in places]
+        places, closes, bar_ends = [*spans.places, -1], spans.closes, spans.ends
+        iso, starts, texts = stamps.iso, stamps.starts, _texts(closes)
+        close_before = self._last.close if self._last is not None else None
+        fresh_only = self._rules.breakout.fresh
         last = -1  # place in `spans` of the newest closed span
-        for place, end in enumerate(ends):
-            if last + 1 < len(places) and places[last + 1] == place:
+        for place, end in enumerate(stamps.ends):
+            if places[last + 1] == place:
                 last += 1
             if last < 0:
-                yield Reason.STALE_DATA, "{}"
+                yield STALE_DATA, "{}"
                 continue
-            seen = f'{{"last_bar_end":"{iso[spans.ends[last]]}"'
-            if (end - spans.ends[last]) * 60 >= stale_after:
-                yield Reason.STALE_DATA, seen + "}"
+            seen = f'{{"last_bar_end":"{iso[bar_ends[last]]}"'
+            if (end - bar_ends[last]) * 60 >= stale_after:
+                yield STALE_DATA, seen + "}"
                 continue
-            seen += daily
-            if refused is not None:
-                yield refused, seen + "}"
+            if refused:
+                yield refused, f"{seen}{daily}}}"
                 continue
+            hold = f'"hold_start":{starts[places[last]]},"hold_close":{texts[last]}'
             if last == 0:
-                yield Reason.NO_BREAK, f'{seen},"hold_start":{starts[0]},"hold_close":{texts[0]}}}'
+                yield NO_BREAK, f"{seen}{daily},{hold}}}"
                 continue
-            first, second = closes[last - 1], closes[last]
-            seen += (
-                f',"break_start":{starts[last - 1]},"break_close":{texts[last - 1]}'
-                f',"hold_start":{starts[last]},"hold_close":{texts[last]}'
-            )
-            if not first > pivot:
-                yield Reason.NO_BREAK, seen + "}"
-            elif second < pivot:
-                yield Reason.NOT_HELD, seen + "}"
+            seen = f'{seen}{daily},"break_start":{starts[places[last - 1]]},"break_close":{texts[last - 1]},{hold}'
+            if not closes[last - 1] > pivot:
+                yield NO_BREAK, seen + "}"
+            elif closes[last] < pivot:
+                yield NOT_HELD, seen + "}"
+            elif places[last] != place or places[last - 1] != place - 1:
+                yield GAP, seen + "}"
             else:
-                yield self._above(pivot, spans, last, end, seen)
+                before = closes[last - 2] if last >= 2 else close_before
+                if fresh_only and (before is None or before > pivot):
+                    close = "null" if before is None else _text(before)
+                    yield NOT_FRESH, f'{seen},"prev_close":{close},"fresh":"no"}}'
+                else:
+                    yield self._by_the_rules(spans, last, end, before)
 
-    def _above(self, pivot: float, spans: Spans, last: int, end: int, seen: str) -> Answer:
-        """Two closes that may be a breakout and hold. One that is goes to all the rules."""
-        pair = self._pair(spans, last)
-        asked = Question(pivot=pivot, window=self._known.window, fresh=self._rules.breakout.fresh, at=end)
-        refused = refusal(pair, asked)
-        if refused is Reason.GAP:
-            return refused, seen + "}"
-        if refused is not None:
-            close = _text(pair.before) if pair.before is not None else "null"
-            fresh = "yes" if is_fresh(pair, pivot) else "no"
-            return refused, f'{seen},"prev_close":{close},"fresh":"{fresh}"}}'
-        case = self._case(spans, last, end, pair)
+    def _by_the_rules(self, spans: Spans, last: int, end: int, before: float | None) -> Answer:
+        """Two closes that may be a breakout and hold go to all the rules. before: the close in front of them."""
+        case = self._case(spans, last, end, Pair(before, self._bar(spans, last - 1), self._bar(spans, last)))
         judgement = judge(case, self._rules)
         if "rvol" in judgement.figures:
             judgement = judge(self._with_volume(case), self._rules)
         self._used = self._used or judgement.spends
-        return judgement.reason, _figures(judgement.figures)
+        return judgement.reason.value, _figures(judgement.figures)
 
-    def _daily(self) -> tuple[Reason | None, str]:
-        """What the daily bars refuse all session long, and the figures that they give."""
+    def _daily(self) -> Answer:
+        """What the daily bars refuse all session long, empty: nothing; and the figures that they give."""
         pivot, targets, last = self._pivot, self._targets, self._last
         told = f',"daily_bars":{float(len(self._bars))}'  # a figure is a float once it has been a message
         if pivot is None:
-            return Reason.NO_PIVOT, told
+            return Reason.NO_PIVOT.value, told
         told += f',"pivot":{_text(pivot.price)},"pivot_date":{_date(pivot.date)}'
         if targets is None:
-            return Reason.BAD_LEVELS, told
+            return Reason.BAD_LEVELS.value, told
         told += f',"r1":{_text(targets.r1)},"r2":{_text(targets.r2)}'
         told += f',"last_session":{_date(last.session if last is not None else None)}'
         stale = last is None or last.session != self._known.previous
-        return (Reason.STALE_LEVELS if stale else None), told
+        return Reason.STALE_LEVELS.value if stale else "", told
 
     def _with_volume(self, case: Case) -> Case:
         """Volumes take a while to add up, and few breakouts come so far that the rules ask for them."""
@@ -212,9 +238,6 @@ class _Asked:
             volume=self._columns.volume(self._symbol, day.session, case.at),
             profile=self._columns.profile(day, self._symbol),
         )
-
-    def _start(self, place: int) -> int:
-        return place * self._rules.breakout.minutes
 
     def _case(self, spans: Spans, last: int, end: int, pair: Pair) -> Case:
         known = self._known
@@ -236,16 +259,11 @@ class _Asked:
             profile=None,
         )
 
-    def _pair(self, spans: Spans, last: int) -> Pair:
-        """The two newest closed bars; of their prices the rules ask for the close alone."""
-        before = spans.closes[last - 2] if last >= 2 else None
-        if before is None and self._last is not None:
-            before = self._last.close
-        return Pair(before, self._bar(spans, last - 1), self._bar(spans, last))
-
     def _bar(self, spans: Spans, number: int) -> SpanBar:
-        start, close = self._start(spans.places[number]), spans.closes[number]
-        end = min(start + self._rules.breakout.minutes, self._known.day.minutes)
+        """Of a bar's prices the rules ask for the close alone."""
+        span, close = self._rules.breakout.minutes, spans.closes[number]
+        start = spans.places[number] * span
+        end = min(start + span, self._known.day.minutes)
         return SpanBar(start, end, close, close, close, close, 0.0)
 
 
@@ -253,6 +271,12 @@ def _figures(figures: Figures) -> str:
     """As state writes them: out of a message in which every number is a float."""
     told = {name: seen if seen is None or isinstance(seen, str) else float(seen) for name, seen in figures.items()}
     return encode_json(told).decode()
+
+
+def _texts(values: list[float]) -> list[str]:
+    low, high = PLAIN
+    plain = low <= min(values) and max(values) < high
+    return list(map(repr if plain else _text, values))
 
 
 def _text(value: float) -> str:

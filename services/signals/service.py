@@ -11,6 +11,7 @@ import datetime as dt
 from collections.abc import Callable, Collection, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from services.signals import position
 from services.signals.boh import Window, trading_window
@@ -157,7 +158,7 @@ class Signals:
             last = part.answered
             if last is None or last.minute != tick.at:
                 nothing = _QueuedMinute(tick.at, (), tick.id)
-                last = _decided(part.number, opened.day.session, self._fence(part.number), nothing, (), (), ())
+                last = _decided(part.number, opened.day.session, self._fence(part.number), nothing, (), ())
             answers.append(last)
         part.answered = answers[-1]
         return answers
@@ -184,7 +185,8 @@ class Signals:
             for symbol in sorted(part.held)
             if (step := self._evaluate(part, opened, symbol, minute.at, end)) is not None
         ]
-        return _decided(part.number, day.session, self._fence(part.number), minute, verdicts, entries, steps)
+        decided = _decided(part.number, day.session, self._fence(part.number), minute, verdicts, entries)
+        return _with_steps(decided, steps) if steps else decided
 
     def _judge(
         self, part: _Partition, opened: _OpenSession, candidate: CandidateChanged, at: dt.datetime, end: int
@@ -386,11 +388,7 @@ def _decided(
     minute: _QueuedMinute,
     verdicts: Sequence[Verdict],
     entries: Sequence[EntryIntent],
-    steps: Sequence[tuple[float, Step]],
 ) -> Decided:
-    def name(step: Step, kind: str) -> str:
-        return ids.intent_id(session, step.held.symbol, kind, minute.at)
-
     return Decided(
         id=ids.minute_id("decided", partition, minute.at),
         at=minute.at,
@@ -401,6 +399,17 @@ def _decided(
         fence=fence,
         verdicts=tuple(verdicts),
         entries=tuple(entries),
+    )
+
+
+def _with_steps(decided: Decided, steps: Sequence[tuple[float, Step]]) -> Decided:
+    """What the positions want, each with its last price."""
+
+    def name(step: Step, kind: str) -> str:
+        return ids.intent_id(decided.session, step.held.symbol, kind, decided.minute)
+
+    return replace(
+        decided,
         exits=tuple(
             ExitIntent(
                 id=name(step, "exit"),
@@ -408,7 +417,7 @@ def _decided(
                 reason=step.leave.reason,
                 price=price,
                 market=step.leave.market,
-                cause=minute.cause,
+                cause=decided.cause,
             )
             for price, step in steps
             if step.leave is not None
@@ -420,7 +429,7 @@ def _decided(
                 level=trim.level,
                 fraction=trim.fraction,
                 price=price,
-                cause=minute.cause,
+                cause=decided.cause,
             )
             for price, step in steps
             for trim in step.trims
@@ -431,7 +440,7 @@ def _decided(
                 symbol=step.held.symbol,
                 stop=step.stop.stop,
                 basis=step.stop.basis,
-                cause=minute.cause,
+                cause=decided.cause,
             )
             for _, step in steps
             if step.stop is not None

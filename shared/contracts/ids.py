@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import zlib
+from functools import lru_cache
 from typing import Final
 
 from shared.contracts.vocabulary import OrderKind
@@ -37,9 +38,15 @@ def leg_id(entry: str) -> str:
 
 def minute_id(kind: str, partition: int, end: dt.datetime) -> str:
     """Id of a partition's message about the minute ending at `end` (UTC): `bars-2-260109T1450`."""
-    return f"{kind}-{partition}-{end:%y%m%dT%H%M}"
+    return f"{kind}-{partition}-{_short(end)}"
 
 
 def intent_id(session: dt.date, symbol: str, kind: str, at: dt.datetime) -> str:
     """`260109-AAPL-entry-091450`: one decision on one symbol; `at` (UTC) gives day of month, hour and minute."""
     return f"{session:%y%m%d}-{symbol}-{kind}-{at:%d%H%M}"
+
+
+@lru_cache(maxsize=64)
+def _short(end: dt.datetime) -> str:
+    """Formatting a time takes longer than all the rest of an id, and every partition asks for the same one."""
+    return f"{end:%y%m%dT%H%M}"

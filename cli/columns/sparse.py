@@ -297,7 +297,8 @@ class _Day:
                 asks = True
                 self._tools.engine.bus.publish([decided])
                 continue
-            self._verdicts += told(decided)
+            if decided.verdicts:
+                self._verdicts += told(decided)
             if decided.marks:
                 self._marks[decided.partition] = replace(decided, verdicts=())
         return asks

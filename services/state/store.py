@@ -27,6 +27,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Generic, Self, TypeVar, get_args, get_type_hints
 from uuid import uuid4
@@ -66,6 +67,7 @@ APPLICATION_ID: Final = 0x45563221
 LOCK_POLL_S: Final = 0.1
 CACHED_STATEMENTS: Final = 256
 ROWS_REMEMBERED: Final = 4096
+ROWS_AT_ONCE: Final = 100
 WAL_BYTES: Final = slice(18, 20)
 IS_PLAIN: Final = b"\1\1"
 """Versions of the file format in SQLite's header: 2 says that there is a log beside the file."""
@@ -134,10 +136,13 @@ class Table(Generic[Row]):
         self.columns: Final = ", ".join(names)
         self._readers = [_reader(hints[field]) for field in names]
         self.name: Final = name
-        self.insert: Final = f"INSERT INTO {name} ({self.columns}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608
+        marks = f"({', '.join('?' * len(names))})"
+        self.insert: Final = f"INSERT INTO {name} ({self.columns}) VALUES {marks}"  # noqa: S608
         changes = ", ".join(f"{field} = excluded.{field}" for field in names if field not in key)
         self.upsert: Final = f"{self.insert} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}"
         self.once: Final = f"{self.insert} ON CONFLICT DO NOTHING"
+        self.many: Final = f"{self.insert}{f', {marks}' * (ROWS_AT_ONCE - 1)} ON CONFLICT DO NOTHING"
+        """`once` for ROWS_AT_ONCE rows, their values one behind the other."""
         self.select: Final = f"SELECT {self.columns} FROM {name} "  # noqa: S608
         # Planning reads the same rows again and again; a frozen row is made once for as long as its values stand.
         self.row: Final = lru_cache(maxsize=ROWS_REMEMBERED)(self._row)
@@ -487,9 +492,12 @@ class Store:
         """Keep verdicts; the first one of (session, symbol, time, strategy, stage) stands."""
         self._db.executemany(VERDICTS.once, map(VERDICTS.values, rows))
 
-    def put_verdict_texts(self, rows: Iterable[Sequence[str]]) -> None:
+    def put_verdict_texts(self, rows: Sequence[Sequence[str]]) -> None:
         """Keep verdicts that are written as they stand in the table, column by column."""
-        self._db.executemany(VERDICTS.once, rows)
+        whole = len(rows) - len(rows) % ROWS_AT_ONCE
+        for start in range(0, whole, ROWS_AT_ONCE):  # a statement for many rows takes three quarters of the time
+            self._db.execute(VERDICTS.many, list(chain.from_iterable(rows[start : start + ROWS_AT_ONCE])))
+        self._db.executemany(VERDICTS.once, rows[whole:])
 
     # Sessions and the account
 

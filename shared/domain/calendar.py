@@ -12,7 +12,7 @@ import sys
 import warnings
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -65,10 +65,10 @@ class NotASession(ValueError):
 
 def session(date: dt.date) -> Session:
     """The session of `date` (New York's day). Raises NotASession."""
-    days, all_sessions = _dates(), _sessions()
+    days = _dates()
     place = bisect_left(days, date)
     if place < len(days) and days[place] == date:
-        return all_sessions[place]
+        return _session(date)
     neighbours = days[max(place - 1, 0) : place + 1]
     raise NotASession(date, min(neighbours, key=lambda day: (abs(day - date), day)))
 
@@ -82,7 +82,7 @@ def is_session(date: dt.date) -> bool:
 def sessions(first: dt.date, last: dt.date) -> list[Session]:
     """The sessions from `first` to `last`, both included, oldest first."""
     days = _dates()
-    return list(_sessions()[bisect_left(days, first) : bisect_right(days, last)])
+    return [_session(day) for day in days[bisect_left(days, first) : bisect_right(days, last)]]
 
 
 def previous(date: dt.date, count: int = 1) -> Session:
@@ -90,7 +90,7 @@ def previous(date: dt.date, count: int = 1) -> Session:
     place = bisect_left(_dates(), date) - count
     if place < 0:
         raise NotASession(date, _dates()[0])
-    return _sessions()[place]
+    return _session(_dates()[place])
 
 
 def following(date: dt.date) -> Session:
@@ -98,23 +98,23 @@ def following(date: dt.date) -> Session:
     place = bisect_right(_dates(), date)
     if place >= len(_dates()):
         raise NotASession(date, _dates()[-1])
-    return _sessions()[place]
+    return _session(_dates()[place])
 
 
 def session_at(instant: dt.datetime) -> Session | None:
     """The session that is open at `instant`, None outside. Raises ValueError for a time without a zone."""
     _require_zone(instant)
-    place = bisect_right(_openings(), instant) - 1
-    if place < 0:
-        return None
-    last_opened = _sessions()[place]
-    return last_opened if last_opened.is_open(instant) else None
+    date = instant.astimezone(dt.UTC).date()  # which a session lies within
+    return _session(date) if is_session(date) and _session(date).is_open(instant) else None
 
 
 def next_open(instant: dt.datetime) -> Session:
     """The first session that opens after `instant`. Raises ValueError for a time without a zone."""
     _require_zone(instant)
-    return _sessions()[bisect_right(_openings(), instant)]
+    date = instant.astimezone(dt.UTC).date()
+    if is_session(date) and _session(date).opens_at > instant:
+        return _session(date)
+    return following(date)
 
 
 def phase_of(instant: dt.datetime, day: Session) -> Phase:
@@ -142,9 +142,8 @@ def market_minutes_between(earlier: dt.datetime, later: dt.datetime) -> float:
     """
     _require_zone(earlier)
     _require_zone(later)
-    place = max(bisect_right(_openings(), earlier) - 1, 0)
     total = dt.timedelta()
-    for day in _sessions()[place : bisect_left(_openings(), later)]:
+    for day in sessions(earlier.astimezone(dt.UTC).date(), later.astimezone(dt.UTC).date()):
         total += max(min(later, day.closes_at) - max(earlier, day.opens_at), dt.timedelta())
     return total / MINUTE
 
@@ -167,23 +166,17 @@ def library_sessions() -> tuple[Session, ...]:
     )
 
 
-@lru_cache(maxsize=1)
-def _sessions() -> tuple[Session, ...]:
-    """Every weekday that the table does not close."""
-    found: list[Session] = []
-    for year, (closed, early) in _years().items():
-        day = dt.date(year, 1, 1)
-        while day.year == year:
-            if day.weekday() < SATURDAY and day not in closed:
-                close = EARLY_CLOSE if day in early else CLOSE
-                opens_at, closes_at = (
-                    dt.datetime.combine(day, clock, NEW_YORK).astimezone(dt.UTC) for clock in (OPEN, close)
-                )
-                found.append(Session(day, opens_at, closes_at, day in early))
-            day += dt.timedelta(days=1)
-    return tuple(found)
+@cache
+def _session(date: dt.date) -> Session:
+    """That of a date of `_dates`. Times of all of them would take 60 ms of every process."""
+    _, early_days = _years()[date.year]
+    early = date in early_days
+    clocks = (OPEN, EARLY_CLOSE if early else CLOSE)
+    opens_at, closes_at = (dt.datetime.combine(date, clock, NEW_YORK).astimezone(dt.UTC) for clock in clocks)
+    return Session(date, opens_at, closes_at, early)
 
 
+@cache
 def _years() -> dict[int, tuple[frozenset[dt.date], frozenset[dt.date]]]:
     """The table: closed weekdays and early closes of each year."""
     found = {}
@@ -210,14 +203,18 @@ def table_of(days: Sequence[Session]) -> str:
     return "\n".join(lines)
 
 
-@lru_cache(maxsize=1)
+@cache
 def _dates() -> tuple[dt.date, ...]:
-    return tuple(day.session for day in _sessions())
+    """Every weekday that the table does not close."""
+    found: list[dt.date] = []
+    for year, (closed, _) in _years().items():
+        days = (dt.date.fromordinal(number) for number in range(_first(year), _first(year + 1)))
+        found += [day for day in days if day.weekday() < SATURDAY and day not in closed]
+    return tuple(found)
 
 
-@lru_cache(maxsize=1)
-def _openings() -> tuple[dt.datetime, ...]:
-    return tuple(day.opens_at for day in _sessions())
+def _first(year: int) -> int:
+    return dt.date(year, 1, 1).toordinal()
 
 
 def _require_zone(instant: dt.datetime) -> None:

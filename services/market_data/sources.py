@@ -12,8 +12,6 @@ from services.market_data.live import LiveMarketData
 from services.market_data.recorded_source import RecordedSource
 from services.market_data.service import MarketData
 from services.market_data.source import SessionSource
-from services.market_data.synthetic_events import Breakouts
-from services.market_data.synthetic_source import SyntheticSource, invented
 from shared.runtime import settings as configuration
 from shared.runtime.loop import ConductedPace, FreePace, Pace, Service
 from shared.runtime.settings import AlpacaFeed, BadSettings, DataSettings, RecordedFeed, Settings, SyntheticFeed
@@ -34,6 +32,10 @@ def build_source(feed: RecordedFeed | SyntheticFeed, data: DataSettings, index: 
         case RecordedFeed():
             return RecordedSource(feed.bars, feed.daily, max_jump=data.max_jump)
         case SyntheticFeed():
+            # NumPy comes with them: 30 ms and 20 MB that no other feed needs.
+            from services.market_data.synthetic_events import Breakouts
+            from services.market_data.synthetic_source import SyntheticSource, invented
+
             breakouts = Breakouts(rate=feed.breakout_rate)
             return SyntheticSource(feed.seed, invented(feed.symbols), breakouts=breakouts, index=index)
         case _:

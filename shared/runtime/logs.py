@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any, Final
-
-import structlog
+from typing import TYPE_CHECKING, Any, Final
 
 from shared.contracts.message import Message
 from shared.runtime.settings import LogSettings
+
+if TYPE_CHECKING:
+    import structlog
 
 _SECRET_WORDS: Final = ("secret", "password", "token", "api_key", "apca")
 
 
 def configure_logs(settings: LogSettings, service: str) -> None:
     """Structured lines on stderr, JSON or text, for our events and for the libraries' warnings."""
+    import structlog  # 50 ms, of every command that has nothing to log
+
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format="%(name)s %(levelname)s %(message)s", force=True
     )
@@ -43,6 +46,8 @@ def configure_logs(settings: LogSettings, service: str) -> None:
 
 def logger() -> structlog.stdlib.BoundLogger:
     """The log of this process."""
+    import structlog  # see configure_logs
+
     log: structlog.stdlib.BoundLogger = structlog.get_logger()
     return log
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
+
 import typer
 
 from cli import (
@@ -95,6 +98,7 @@ for part in (
 
 def main() -> None:
     """The entry point."""
+    atexit.register(gc.freeze)  # without it a last collection looks through all that a backtest holds: 55 ms
     completion.answer_the_shell()
     app(prog_name=completion.PROGRAM)
 

@@ -31,7 +31,7 @@ def reading(ledger: Path) -> Iterator[sqlite3.Connection]:
 
 def rows(database: sqlite3.Connection, table: Table[Row], where: str = "", *values: str) -> tuple[Row, ...]:
     """Rows of `table` that `where` selects."""
-    return tuple(table.row(row) for row in database.execute(table.select + where, values))
+    return tuple(table.row(row) for row in database.execute(table.select(where), values))
 
 
 @contextmanager

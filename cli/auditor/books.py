@@ -6,6 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
 from cli.auditor.views import NOTHING, BrokerView, Finding, LedgerView, OrderRow, Sent, Terms
@@ -47,6 +48,8 @@ def one_order_an_id(broker: BrokerView, ledger: LedgerView, terms: Terms) -> Ite
 
 def _bought_once(broker: BrokerView) -> Iterator[Finding]:
     """No execution id comes twice."""
+    if len({execution.id for execution in broker.executions}) == len(broker.executions):
+        return
     for name, count in Counter(execution.id for execution in broker.executions).items():
         if count > 1:
             yield Finding("A1", name, f"the broker shows this execution {count} times")
@@ -67,16 +70,14 @@ def sent_only_after_a_claim(broker: BrokerView, ledger: LedgerView, terms: Terms
 
 def _terms(sent: Sent, row: OrderRow) -> str:
     """Prices and quantity are the ledger's own when it is asked for; what a person changes, the ledger follows."""
-    pairs = {
-        "symbol": (sent.symbol, row.symbol),
-        "side": (sent.side, row.side),
-        "type": (sent.type, row.type),
-        "time in force": (sent.time_in_force, row.time_in_force),
-        "quantity": (sent.qty, Decimal(row.qty)),
-        "limit": (sent.limit_price, row.limit_price),
-        "stop": (sent.stop_price, row.stop_price),
-    }
-    return ", ".join(f"{name} {theirs}, not {own}" for name, (theirs, own) in pairs.items() if theirs != own)
+    theirs = (sent.symbol, sent.side, sent.type, sent.time_in_force, sent.qty, sent.limit_price, sent.stop_price)
+    qty = Decimal(row.qty)
+    own = (row.symbol, row.side, row.type, row.time_in_force, qty, row.limit_price, row.stop_price)
+    if theirs == own:
+        return ""
+    names = ("symbol", "side", "type", "time in force", "quantity", "limit", "stop")
+    told = zip(names, theirs, own, strict=True)
+    return ", ".join(f"{name} {broker}, not {ledger}" for name, broker, ledger in told if broker != ledger)
 
 
 def orders_agree(broker: BrokerView, ledger: LedgerView, terms: Terms) -> Iterator[Finding]:
@@ -297,6 +298,7 @@ def ours(broker: BrokerView, ledger: LedgerView) -> Iterator[Sent]:
     return (sent for sent in broker.orders if sent.client_order_id.startswith(prefix))
 
 
+@lru_cache(maxsize=4096)
 def entry_name(client_order_id: str, installation: str) -> str | None:
     """`190702-AAPL` of `e7f3-190702-AAPL-entry-1`; None for what is no entry of ours."""
     match = re.fullmatch(rf"{re.escape(installation)}-(\d{{6}}-.+)-entry-.+", client_order_id)

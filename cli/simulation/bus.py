@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -72,7 +72,21 @@ class SimulatedBus:
     def has_new(self, name: str, position: str) -> bool:
         """Whether a reader at `position` has something to read."""
         kept = self._streams.get(name)
-        return kept is not None and len(kept) > 0 and kept[-1].number > _number(position)
+        if not kept:
+            return False
+        last = kept[-1]
+        return last.entry.entry_id != position and last.number > _number(position)
+
+    def last(self, name: str, position: str) -> str | None:
+        """The stream's last entry id, None where a reader at `position` has nothing to read. Raises BusDown."""
+        if not self.has_new(name, position):
+            return None
+        self._answer()
+        return self._streams[name][-1].entry.entry_id
+
+    def behind(self, name: str, position: str, epoch: int) -> Iterator[Entry]:
+        """New entries of one stream, as `read` gives them, of a server that was just seen to answer."""
+        return (kept.seen_in(epoch) for kept in self._after(name, position))
 
     def reply(self, request: str) -> ClaimReply | None:
         """Raises BusDown."""
@@ -122,8 +136,11 @@ class SimulatedBus:
         self._streams.setdefault(name, []).append(_Kept(self._number, life, entry))
 
     def _after(self, name: str, position: str) -> Sequence[_Kept]:
-        kept = self._streams.get(name)
-        return kept[bisect_right(kept, _number(position), key=_number_of) :] if kept else ()
+        kept, number = self._streams.get(name, ()), _number(position)
+        place = len(kept)
+        while place and kept[place - 1].number > number:  # readers are near the end
+            place -= 1
+        return kept[place:]
 
     def _answer(self) -> None:
         if self._is_down():
@@ -143,10 +160,6 @@ class _Kept(NamedTuple):
         return self.entry
 
 
-def _number_of(kept: _Kept) -> int:
-    return kept.number
-
-
 class OneReader:
     """The bus as one process reads it: of the clock it sees the ticks at which it acts.
 
@@ -157,6 +170,7 @@ class OneReader:
         self._bus = bus
         self._phases = phases
         self.epoch = 0
+        self._nothing = "", ""  # position and last entry of the clock, of which none concerned this process
 
     def read(self, positions: Mapping[str, str], block_ms: int = 0, count: int = 0) -> list[Entry]:
         """As the bus gives it. Raises BusDown."""
@@ -172,11 +186,20 @@ class OneReader:
 
     def has_tick(self, position: str) -> bool:
         """Whether a tick waits at which this process acts. Raises BusDown."""
-        return self._bus.has_new("clock", position) and bool(self.read({"clock": position}))
+        last = self._bus.last("clock", position)
+        if last is None or (position, last) == self._nothing:
+            return False
+        seen = self._nothing[1] if self._nothing[0] == position else position
+        for entry in self._bus.behind("clock", seen, self.epoch):
+            if self._is_mine(entry):
+                return True
+        self._nothing = position, last
+        return False
 
     def _is_mine(self, entry: Entry) -> bool:
         return not isinstance(entry.message, Tick) or entry.message.phase in self._phases
 
 
+@lru_cache(maxsize=4096)
 def _number(entry_id: str) -> int:
     return int(entry_id.partition("-")[0])

@@ -68,7 +68,10 @@ class Process:
     def has_input(self) -> bool:
         """Whether one of its streams has something new, or its clock a tick."""
         bus, positions = self.world.bus, self._positions
-        return any(bus.has_new(name, positions.get(name, "0")) for name in self._reads.free) or self._has_tick()
+        for name in self._reads.free:
+            if bus.has_new(name, positions.get(name, "0")):
+                return True
+        return self._has_tick()
 
     def _has_tick(self) -> bool:
         try:

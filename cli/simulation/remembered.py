@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, Final
 
 _TABLES: Final = re.compile(r"\b(?:FROM|JOIN) (\w+)", re.IGNORECASE)
 _WRITE: Final = re.compile(r"\s*(?:INSERT INTO|UPDATE|DELETE FROM|REPLACE INTO) (\w+)", re.IGNORECASE)
-_BY_KEY: Final = re.compile(r"SELECT \w+ FROM (\w+) WHERE key = \?\Z")
-"""Rows of this table are written one by one, by their key, and asked for in the same way."""
 _OUTSIDE: Final = "sqlite_"
 """Tables of SQLite's own: they change without a statement that names them."""
-MOST: Final = 20_000
 
 Row = tuple[Any, ...]
 
@@ -41,52 +38,52 @@ class Rows:
         return iter(self._rows)
 
 
+Answers = dict[Any, Rows]
+"""To one question, by its parameters."""
+
+
 class Remembering(sqlite3.Connection):
     """A connection. Rows are given again as long as nothing was written to a table that they come from."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._reads: dict[str, tuple[str, ...]] = {}
-        self._writes: dict[str, str] = {}
-        self._changes: Counter[str] = Counter()
-        self._known: dict[tuple[str, Any], tuple[list[int], Rows]] = {}
+        self._questions: dict[str, Answers] = {}
+        self._from: defaultdict[str, list[Answers]] = defaultdict(list)
+        self._written: dict[str, list[Answers]] = {}
 
     def execute(self, sql: str, parameters: Any = (), /) -> Any:
         """As sqlite3 does it; a SELECT gives `Rows`."""
-        tables = self._reads.get(sql)
-        if tables is not None:
-            changes = [self._changes[table] for table in tables or parameters]
-            known = self._known.get((sql, parameters))
-            if known is not None and known[0] == changes:
-                return known[1]
-            if len(self._known) > MOST:
-                self._known.clear()
-            rows = Rows(super().execute(sql, parameters).fetchall())
-            self._known[sql, parameters] = changes, rows
+        answers = self._questions.get(sql)
+        if answers is not None:
+            rows = answers.get(parameters)
+            if rows is None:
+                rows = answers[parameters] = Rows(super().execute(sql, parameters).fetchall())
             return rows
-        written = self._writes.get(sql)
-        if written is None:
+        stale = self._written.get(sql)
+        if stale is None:
             return self._first_time(sql, parameters)
-        self._changes[written] += 1
-        if parameters:
-            self._changes[parameters[0]] += 1
+        for answers in stale:
+            answers.clear()
         return super().execute(sql, parameters)
 
     def executemany(self, sql: str, parameters: Any, /) -> sqlite3.Cursor:
         """As sqlite3 does it."""
-        self._changes[_written(sql)] += 1
+        for answers in self._from[_written(sql)]:
+            answers.clear()
         return super().executemany(sql, parameters)
 
     def _first_time(self, sql: str, parameters: Any) -> Any:
         """Learn what a statement does: reads tables, writes one, or neither. A rollback may undo anything."""
         if sql.lstrip().startswith("SELECT") and _OUTSIDE not in sql and isinstance(parameters, tuple):
-            self._reads[sql] = () if _BY_KEY.match(sql) else tuple(set(_TABLES.findall(sql)))
+            answers = self._questions[sql] = Answers()
+            for table in set(_TABLES.findall(sql)):
+                self._from[table].append(answers)
             return self.execute(sql, parameters)
         if sql.startswith("ROLLBACK"):
-            self._known.clear()
+            for answers in self._questions.values():
+                answers.clear()
             return super().execute(sql, parameters)
-        self._writes[sql] = _written(sql)
-        self._known.clear()
+        self._written[sql] = self._from[_written(sql)]
         return self.execute(sql, parameters)
 
 

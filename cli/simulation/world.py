@@ -22,7 +22,7 @@ from msgspec import Struct
 
 from cli.auditor.audit import SAFETY, audit
 from cli.auditor.ledger_side import read_books
-from cli.auditor.views import BrokerView, Executed, Finding, Held, Sent, Terms
+from cli.auditor.views import BrokerView, Executed, Finding, Held, LedgerView, Sent, Terms
 from cli.simulation.bus import SimulatedBus
 from cli.simulation.disk import SimulatedStore
 from cli.simulation.faults import Do, Fault, Plan
@@ -185,6 +185,7 @@ class World:
         self._stepped = dt.timedelta()
         self._active: list[str] = []
         self._audited: tuple[int, int] = (-1, -1)
+        self._good: tuple[BrokerView, LedgerView] | None = None
         self._connected: dict[str, int] = {}
         self.bus = SimulatedBus(settings.bus.partitions, self._has_no_bus)
         self.parts = range(settings.bus.partitions)
@@ -359,9 +360,13 @@ class World:
             return
         self.store.books_changed = False
         self._audited = (seen[0], 0)
-        found = audit(self.broker_view(), read_books(self.store.database), self.terms, SAFETY)
+        views = self.broker_view(), read_books(self.store.database)
+        if views == self._good:
+            return  # what was written is nothing that the checks look at
+        found = audit(*views, self.terms, SAFETY)
         if found:
             raise Broken(found[0])
+        self._good = views
 
     def broker_view(self) -> BrokerView:
         return view_of(self.exchange.book)

@@ -7,14 +7,14 @@ Covered is what an active stop or a working sale of ours stands for. Shares of a
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from services.state.model import Order, SymbolBook
+from services.state.model import Order, Position
 from services.state.unit import Unit
 from shared.contracts.vocabulary import OrderKind, Side, Status
 
@@ -42,7 +42,7 @@ def begin(unit: Unit) -> None:
             unit.store.set_note(key, "")
 
 
-def covered(orders: tuple[Order, ...]) -> int:
+def covered(orders: Sequence[Order]) -> int:
     """Shares that active stops and working sales of ours stand for."""
     return sum(
         order.remaining
@@ -51,15 +51,15 @@ def covered(orders: tuple[Order, ...]) -> int:
     )
 
 
-def gap(book: SymbolBook, now: dt.datetime) -> Gap:
-    """What stands open in one symbol now."""
-    held = book.position.qty if book.position is not None else 0
-    shares = max(held - covered(book.orders), 0)
-    filling = any(order.kind is OrderKind.ENTRY and order.status in _AT_WORK for order in book.orders)
+def gap(position: Position | None, orders: Sequence[Order], now: dt.datetime) -> Gap:
+    """What stands open now in one symbol, by its position and open orders."""
+    held = position.qty if position is not None else 0
+    shares = max(held - covered(orders), 0)
+    filling = any(order.kind is OrderKind.ENTRY and order.status in _AT_WORK for order in orders)
     return Gap(0, shares, now) if filling else Gap(shares, 0, now)
 
 
-def measure(unit: Unit, book_of: Callable[[str], SymbolBook]) -> None:
+def measure(unit: Unit) -> None:
     """Add up what stood open until now, and note what stands open from now on in the symbols that were touched."""
     before = _GAPS.decode(unit.store.note(_WATCH) or "{}")
     for found in before.values():
@@ -69,10 +69,11 @@ def measure(unit: Unit, book_of: Callable[[str], SymbolBook]) -> None:
     after = {symbol: Gap(found.shares, found.pending, max(found.at, unit.as_of)) for symbol, found in before.items()}
     held = {position.symbol for position in unit.store.list_positions()} if unit.touched else set()
     for symbol in sorted(unit.touched & (held | before.keys())):
-        book = book_of(symbol)
-        found = gap(book, max(unit.as_of, after[book.symbol].at) if book.symbol in after else unit.as_of)
-        after[book.symbol] = found
-        _mark_position(unit, book, found)
+        position = unit.store.open_position(symbol)
+        at = max(unit.as_of, after[symbol].at) if symbol in after else unit.as_of
+        after[symbol] = gap(position, unit.store.open_orders(symbol), at)
+        if position is not None:
+            _mark_position(unit, position, after[symbol])
     standing = {symbol: found for symbol, found in after.items() if found.shares or found.pending}
     if standing != before:
         unit.store.set_note(_WATCH, msgspec.json.encode(standing).decode())
@@ -88,10 +89,7 @@ def _add(unit: Unit, key: str, share_seconds: float) -> None:
         unit.store.set_note(key, repr(seconds(unit, key) + share_seconds))
 
 
-def _mark_position(unit: Unit, book: SymbolBook, found: Gap) -> None:
-    position = book.position
-    if position is None:
-        return
+def _mark_position(unit: Unit, position: Position, found: Gap) -> None:
     since = (position.unprotected_since or found.at) if found.shares else None
     if since != position.unprotected_since:
         unit.store.upsert_position(replace(position, unprotected_since=since))

@@ -135,7 +135,7 @@ class State:
             reports.settle_doubts(unit, self._since)
             if unit.reconcile_wanted:
                 actions.reconcile(unit, unit.reconcile_wanted)
-            protection.measure(unit, judging.book)
+            protection.measure(unit)
             self._views.tell(unit)
             unit.seal()
             self._store.put_outbox(unit.out)
@@ -190,7 +190,7 @@ class State:
         if message is None:
             unit.say(dead_letter(entry, "state", entry.fault))
         elif entry.stream.partition(":")[0] in MEMORY_STREAMS:
-            unit.attempt(partial(self._memory.take, message), partial(self._failed, unit, entry))
+            unit.attempt(partial(self._memory.take, message), partial(self._failed, unit, entry), writes=False)
         else:
             unit.attempt(partial(self._handle, unit, entry.stream, message), partial(self._failed, unit, entry))
 

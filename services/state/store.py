@@ -79,6 +79,16 @@ MOST_PAGES: Final = 4_294_967_294
 _OPEN_ACTION: Final = "status IN ('planned', 'claimed', 'sent', 'unresolved')"
 _OPEN_ORDER: Final = "status NOT IN ('filled', 'rejected', 'canceled', 'expired', 'replaced', 'denied', 'absent')"
 _OPEN_EXIT: Final = "status IN ('pending', 'working')"
+_OPEN_EXITS_OF: Final = f"WHERE symbol = ? AND {_OPEN_EXIT} ORDER BY at, id"
+_OPEN_ORDERS: Final = f"WHERE {_OPEN_ORDER} ORDER BY symbol, client_order_id"
+_OPEN_ORDERS_OF: Final = f"WHERE symbol = ? AND {_OPEN_ORDER} ORDER BY client_order_id"
+_ENDED_ORDERS_OF: Final = (
+    f"WHERE symbol = ? AND planned_at >= ? AND NOT ({_OPEN_ORDER})"
+    " ORDER BY ended_at, planned_at, length(client_order_id), client_order_id"
+)
+_OPEN_ACTIONS: Final = f"WHERE {_OPEN_ACTION} ORDER BY symbol, id"
+_OPEN_ACTIONS_OF: Final = f"WHERE symbol = ? AND {_OPEN_ACTION} ORDER BY id"
+_ANY_OPEN_ACTION: Final = f"SELECT EXISTS (SELECT 1 FROM order_actions WHERE {_OPEN_ACTION})"  # noqa: S608 - a constant
 _HELD: Final = "SELECT symbol FROM positions WHERE qty > 0"
 _AT_WORK: Final = f"SELECT symbol FROM order_ledger WHERE {_OPEN_ORDER}"  # noqa: S608 - a constant
 _ACTIVE: Final = f"{_HELD} UNION {_AT_WORK} ORDER BY 1"
@@ -143,9 +153,17 @@ class Table(Generic[Row]):
         self.once: Final = f"{self.insert} ON CONFLICT DO NOTHING"
         self.many: Final = f"{self.insert}{f', {marks}' * (ROWS_AT_ONCE - 1)} ON CONFLICT DO NOTHING"
         """`once` for ROWS_AT_ONCE rows, their values one behind the other."""
-        self.select: Final = f"SELECT {self.columns} FROM {name} "  # noqa: S608
+        self._select = f"SELECT {self.columns} FROM {name} "  # noqa: S608
+        self._questions: dict[str, str] = {}
         # Planning reads the same rows again and again; a frozen row is made once for as long as its values stand.
         self.row: Final = lru_cache(maxsize=ROWS_REMEMBERED)(self._row)
+
+    def select(self, where: str) -> str:
+        """The question for rows. The same text is the same object, which the driver finds sooner than an equal one."""
+        question = self._questions.get(where)
+        if question is None:
+            question = self._questions[where] = self._select + where
+        return question
 
     def values(self, row: Row) -> list[Any]:
         return [_plain(getattr(row, field)) for field in self._kind.__struct_fields__]
@@ -166,22 +184,28 @@ class Table(Generic[Row]):
 
 def _plain(value: Any) -> Any:
     """A struct field as SQLite keeps it."""
-    if value is None or type(value) in (str, int, float):
+    kind = type(value)
+    if value is None or kind in _KEPT:
         return value
-    match value:
-        case bool():
-            return int(value)
-        case Enum():
-            return value.value
-        case Decimal():
-            return format(value, "f")
-        case dt.datetime():
-            return value.astimezone(dt.UTC).isoformat()
-        case dt.date():
-            return value.isoformat()
-        case dict():
-            return encode_json(value).decode()
-    raise TypeError(f"no column keeps a {type(value).__name__}")
+    if (written := _WRITTEN.get(kind)) is not None:
+        return written(value)
+    if isinstance(value, Enum):
+        return value.value
+    raise TypeError(f"no column keeps a {kind.__name__}")
+
+
+def _in_utc(moment: dt.datetime) -> str:
+    return moment.astimezone(dt.UTC).isoformat()
+
+
+_KEPT: Final = frozenset({str, int, float})
+_WRITTEN: Final[dict[type, Callable[[Any], Any]]] = {
+    bool: int,
+    Decimal: "{:f}".format,
+    dt.datetime: _in_utc,
+    dt.date: dt.date.isoformat,
+    dict: lambda value: encode_json(value).decode(),
+}
 
 
 def _reader(hint: Any) -> Callable[[Any], Any] | None:
@@ -580,7 +604,7 @@ class Store:
         return self._db.execute(EXITS.once, EXITS.values(row)).rowcount == 1
 
     def open_exit_intents(self, symbol: str) -> list[ExitRow]:
-        return self._all(EXITS, f"WHERE symbol = ? AND {_OPEN_EXIT} ORDER BY at, id", symbol)
+        return self._all(EXITS, _OPEN_EXITS_OF, symbol)
 
     def exit_intent(self, intent: str) -> ExitRow | None:
         return self._one(EXITS, "WHERE id = ?", intent)
@@ -634,14 +658,12 @@ class Store:
     def open_orders(self, symbol: str = "") -> list[Order]:
         """Orders whose life is not over, by symbol and id; of one symbol where it is given."""
         if symbol:
-            return self._all(ORDERS, f"WHERE symbol = ? AND {_OPEN_ORDER} ORDER BY client_order_id", symbol)
-        return self._all(ORDERS, f"WHERE {_OPEN_ORDER} ORDER BY symbol, client_order_id")
+            return self._all(ORDERS, _OPEN_ORDERS_OF, symbol)
+        return self._all(ORDERS, _OPEN_ORDERS)
 
     def ended_orders(self, symbol: str, since: dt.datetime) -> list[Order]:
         """Orders of `symbol` planned since then whose life is over, in the order in which it ended."""
-        found = f"WHERE symbol = ? AND planned_at >= ? AND NOT ({_OPEN_ORDER})"
-        order = "ORDER BY ended_at, planned_at, length(client_order_id), client_order_id"
-        return self._all(ORDERS, f"{found} {order}", symbol, _plain(since))
+        return self._all(ORDERS, _ENDED_ORDERS_OF, symbol, _plain(since))
 
     def orders_for(self, intent: str) -> list[Order]:
         return self._all(ORDERS, "WHERE intent = ? AND intent != '' ORDER BY planned_at, client_order_id", intent)
@@ -686,10 +708,10 @@ class Store:
         return self._one(ACTIONS, "WHERE id = ?", action)
 
     def open_actions(self) -> list[ActionRow]:
-        return self._all(ACTIONS, f"WHERE {_OPEN_ACTION} ORDER BY symbol, id")
+        return self._all(ACTIONS, _OPEN_ACTIONS)
 
     def open_actions_of(self, symbol: str) -> list[ActionRow]:
-        return self._all(ACTIONS, f"WHERE symbol = ? AND {_OPEN_ACTION} ORDER BY id", symbol)
+        return self._all(ACTIONS, _OPEN_ACTIONS_OF, symbol)
 
     def refused_cancels(self, symbol: str) -> list[ActionRow]:
         return self._all(
@@ -711,7 +733,7 @@ class Store:
         return int(found[0])
 
     def has_open_actions(self) -> bool:
-        found = self._db.execute(f"SELECT EXISTS (SELECT 1 FROM order_actions WHERE {_OPEN_ACTION})").fetchone()  # noqa: S608
+        found = self._db.execute(_ANY_OPEN_ACTION).fetchone()
         return bool(found[0])
 
     # Fills
@@ -803,11 +825,11 @@ class Store:
     # Reading structs
 
     def _one(self, table: Table[Row], where: str, *values: Any) -> Row | None:
-        found = self._db.execute(table.select + where, values).fetchone()
+        found = self._db.execute(table.select(where), values).fetchone()
         return table.row(found) if found else None
 
     def _all(self, table: Table[Row], where: str, *values: Any) -> list[Row]:
-        return [table.row(values) for values in self._db.execute(table.select + where, values)]
+        return [table.row(values) for values in self._db.execute(table.select(where), values)]
 
 
 _NO_ACCOUNT: Final = Account(

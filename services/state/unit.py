@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import zlib
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from typing import Final, TypeVar
 
 import msgspec
@@ -62,14 +63,17 @@ class Unit:
     def say(self, item: Outgoing) -> None:
         self.out.append(item)
 
-    def attempt(self, work: Callable[[], Result], failed: Callable[[Exception], None]) -> Result | None:
+    def attempt(
+        self, work: Callable[[], Result], failed: Callable[[Exception], None], *, writes: bool = True
+    ) -> Result | None:
         """Do `work` in a savepoint of its own: if it raises, it alone is undone, `failed` is told, the rest goes on.
 
         A fault of the ledger itself is no fault of `work`: it passes, and ends the whole transaction.
+        writes: whether it touches the ledger at all; otherwise there is nothing in it to undo.
         """
         mark = self.mark()
         try:
-            with self.store.savepoint():
+            with self.store.savepoint() if writes else nullcontext():
                 return work()
         except LedgerFault:
             raise

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -41,6 +43,10 @@ def simulate(
     steps: Annotated[
         int, typer.Option("--steps", help="Minutes of the market at least, in whole sessions; 0: as the seed draws it.")
     ] = 0,
+    faults: Annotated[
+        bool, typer.Option("--faults/--no-faults", help="Without faults a seed is one day in which nothing goes wrong.")
+    ] = True,
+    jobs: Annotated[int, typer.Option("--jobs", help="Processes that play at once; 0: one for each core.")] = 0,
     shrink: Annotated[
         bool, typer.Option("--shrink/--no-shrink", help="Whether a failing seed's faults are made as few as can be.")
     ] = True,
@@ -49,23 +55,25 @@ def simulate(
     """Play simulated sessions in which processes die and messages are lost, and audit what comes of them.
 
     Each seed is played twice, without faults and with them. A seed that fails prints what is off, the fewest faults
-    that still make it fail, and the command that repeats it; exit code 1.
+    that still make it fail, and the command that repeats it; exit code 1. The order of what is printed is that of the
+    seeds, whatever the number of processes.
 
     Example: execution simulate --seed 1 --seeds 20
     """
-    if seeds < 1 or seconds < 0 or steps < 0:
-        raise Trouble("--seeds must be 1 or more, --seconds and --steps 0 or more")
-    from cli.simulation import trial
+    if seeds < 1 or seconds < 0 or steps < 0 or jobs < 0:
+        raise Trouble("--seeds must be 1 or more, --seconds, --steps and --jobs 0 or more")
+    from cli.simulation import many, trial
 
-    trial.hush()
+    play = partial(trial.try_seed if faults else trial.undisturbed, minutes=steps)
+    at_once = min(jobs or len(os.sched_getaffinity(0)), seeds)
     started = time.monotonic()
+    numbers = range(seed, seed + seeds)
     played = 0
-    for number in tracked(range(seed, seed + seeds), "simulating"):
-        outcome = trial.try_seed(number, steps)
+    for number, outcome in zip(tracked(numbers, "simulating"), many.outcomes(numbers, play, at_once), strict=True):
         played += 1
         if outcome.failed:
             shown = trial.shrunk(outcome, steps) if shrink else outcome
-            _tell_failure(shown, played, time.monotonic() - started, steps, json)
+            _tell_failure(shown, played, time.monotonic() - started, _again(number, steps, faults=faults), json)
             raise typer.Exit(1)
         if not json:
             _tell_one(outcome)
@@ -73,7 +81,7 @@ def simulate(
             break
     spent = time.monotonic() - started
     if json:
-        print_json(Told(number, played, round(spent, 1), False, (), (), (), _again(number, steps)))
+        print_json(Told(number, played, round(spent, 1), False, (), (), (), _again(number, steps, faults=faults)))
     else:
         typer.echo(f"{played} seeds in {spent:.0f} s; nothing is off")
 
@@ -84,10 +92,9 @@ def _tell_one(outcome: Outcome) -> None:
     typer.echo(f"seed {outcome.seed}: {what}")
 
 
-def _tell_failure(outcome: Outcome, seeds: int, spent: float, steps: int, as_json: bool) -> None:
+def _tell_failure(outcome: Outcome, seeds: int, spent: float, again: str, as_json: bool) -> None:
     findings = tuple(f"{finding.invariant} {finding.subject}: {finding.text}" for finding in outcome.findings)
     faults = tuple(str(fault) for fault in outcome.faults)
-    again = _again(outcome.seed, steps)
     if as_json:
         print_json(Told(outcome.seed, seeds, round(spent, 1), True, findings, faults, outcome.trace, again))
         return
@@ -100,5 +107,6 @@ def _tell_failure(outcome: Outcome, seeds: int, spent: float, steps: int, as_jso
     typer.echo(f"again: {again}")
 
 
-def _again(seed: int, steps: int) -> str:
-    return f"execution simulate --seed {seed}" + (f" --steps {steps}" if steps else "")
+def _again(seed: int, steps: int, *, faults: bool) -> str:
+    lasting = f" --steps {steps}" if steps else ""
+    return f"execution simulate --seed {seed}{lasting}{'' if faults else ' --no-faults'}"

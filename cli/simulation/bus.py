@@ -55,7 +55,7 @@ class SimulatedBus:
     def read(self, positions: Mapping[str, str], block_ms: int = 0, count: int = 0, epoch: int = 0) -> list[Entry]:
         """New entries behind `positions`, in the order of the stream table. epoch: the reader's. Raises BusDown."""
         self._answer()
-        names = sorted(positions, key=lambda name: streams.ORDER[name.partition(":")[0]])
+        names = _in_order(tuple(positions))
         return [kept.seen_in(epoch) for name in names for kept in self._after(name, positions[name])]
 
     def read_up_to(self, name: str, after: str, upto: str, epoch: int = 0) -> list[Entry]:
@@ -198,6 +198,12 @@ class OneReader:
 
     def _is_mine(self, entry: Entry) -> bool:
         return not isinstance(entry.message, Tick) or entry.message.phase in self._phases
+
+
+@lru_cache
+def _in_order(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Streams as the table has them."""
+    return tuple(sorted(names, key=lambda name: streams.ORDER[name.partition(":")[0]]))
 
 
 @lru_cache(maxsize=4096)

@@ -29,6 +29,7 @@ class ConductorProcess:
         self._reached: dt.datetime | None = None
         self.given = 0
         self._alive_from = 0.0
+        self._covered = streams.names(COVERED, world.parts)
         self._forget()
 
     def _forget(self) -> None:
@@ -114,7 +115,7 @@ class ConductorProcess:
             at=step.at,
             session=session.session,
             phase=step.phase,
-            upto=world.bus.last_ids(streams.names(COVERED, world.parts)),
+            upto=world.bus.last_ids(self._covered),
             events=self._events,
         )
         self._awaited = Awaited(tick, set(world.parts))

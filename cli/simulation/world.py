@@ -304,10 +304,12 @@ class World:
         """Whether a command of whoever acts now fails: no server answers, or its connection was to an earlier one."""
         if self.now < self._down_until:
             return True
-        name = self._active[-1] if self._active else ""
-        before = self._connected.get(name, self.bus.run)
-        self._connected[name] = self.bus.run
-        return before != self.bus.run
+        name, run = self._active[-1] if self._active else "", self.bus.run
+        before = self._connected.setdefault(name, run)
+        if before == run:
+            return False
+        self._connected[name] = run
+        return True
 
     def bus_fault(self, fault: Fault | None) -> None:
         if fault is None:

@@ -7,6 +7,7 @@ is once. Nothing here does I/O but the store and the halt file that are handed i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
@@ -40,6 +41,7 @@ from shared.runtime.loop import dead_letter
 
 MEMORY_STREAMS: Final = ("daily", "bars")
 FULL_AGAIN_S: Final = 0.5
+ORDERS: Final = {kind: metrics.ORDERS.labels(kind.value) for kind in OrderKind}
 
 
 class State:
@@ -154,8 +156,9 @@ class State:
         metrics.OVERSOLD.set(float(self._store.note(fills.OVERSOLD) or 0))
         orders = self._store.open_orders()
         metrics.UNRESOLVED.set(sum(order.status is Status.UNRESOLVED for order in orders))
-        for kind in OrderKind:
-            metrics.ORDERS.labels(kind.value).set(sum(order.kind is kind for order in orders))
+        kinds = Counter(order.kind for order in orders)
+        for kind, gauge in ORDERS.items():
+            gauge.set(kinds[kind])
         account = self._store.account()
         metrics.EQUITY.set(float(account.equity))
         metrics.HALT.set(list(HaltLevel).index(account.halt))

@@ -194,6 +194,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"no column keeps a {kind.__name__}")
 
 
+@lru_cache(maxsize=ROWS_REMEMBERED)
 def _in_utc(moment: dt.datetime) -> str:
     return moment.astimezone(dt.UTC).isoformat()
 

@@ -212,9 +212,9 @@ class ConductedPace:
         for tick in ticks:
             batch: list[Entry] = []
             for name in reads.covered:
-                upto = _upto(tick, name)
-                entries = waiting[name]
-                while entries and upto is not None and place(entries[0].entry_id) <= place(upto):
+                upto, entries = _upto(tick, name), waiting[name]
+                last = place(upto) if upto is not None else None
+                while entries and last is not None and place(entries[0].entry_id) <= last:
                     batch.append(entries.pop(0))
             for entry in (*batch, tick):
                 positions[entry.stream] = entry.entry_id

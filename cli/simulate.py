@@ -24,10 +24,14 @@ def register(app: typer.Typer) -> None:
 
 
 class Told(Struct, frozen=True):
-    """What a run of seeds came to. seed: the first that failed, or the last one. faults: the fewest that still fail."""
+    """What a run of seeds came to. seed: the first that failed, or the last one. faults: the fewest that still fail.
+
+    sessions: played, with and without faults.
+    """
 
     seed: int
     seeds: int
+    sessions: int
     seconds: float
     failed: bool
     findings: tuple[str, ...]
@@ -68,22 +72,37 @@ def simulate(
     at_once = min(jobs or len(os.sched_getaffinity(0)), seeds)
     started = time.monotonic()
     numbers = range(seed, seed + seeds)
-    played = 0
+    played, sessions, again = 0, 0, ""
     for number, outcome in zip(tracked(numbers, "simulating"), many.outcomes(numbers, play, at_once), strict=True):
-        played += 1
+        played, sessions = played + 1, sessions + outcome.sessions
+        again = _again(number, steps, faults=faults)
         if outcome.failed:
-            shown = trial.shrunk(outcome, steps) if shrink else outcome
-            _tell_failure(shown, played, time.monotonic() - started, _again(number, steps, faults=faults), json)
+            told = _told(trial.shrunk(outcome, steps) if shrink else outcome, played, sessions, started, again)
+            print_json(told) if json else _tell_failure(told)
             raise typer.Exit(1)
         if not json:
             _tell_one(outcome)
         if seconds and time.monotonic() - started > seconds:
             break
-    spent = time.monotonic() - started
+    told = _told(outcome, played, sessions, started, again)
     if json:
-        print_json(Told(number, played, round(spent, 1), False, (), (), (), _again(number, steps, faults=faults)))
+        print_json(told)
     else:
-        typer.echo(f"{played} seeds in {spent:.0f} s; nothing is off")
+        typer.echo(f"{played} seeds, {sessions} sessions in {told.seconds:.0f} s; nothing is off")
+
+
+def _told(outcome: Outcome, seeds: int, sessions: int, started: float, again: str) -> Told:
+    return Told(
+        outcome.seed,
+        seeds,
+        sessions,
+        round(time.monotonic() - started, 1),
+        outcome.failed,
+        tuple(f"{finding.invariant} {finding.subject}: {finding.text}" for finding in outcome.findings),
+        tuple(str(fault) for fault in outcome.faults) if outcome.failed else (),
+        outcome.trace if outcome.failed else (),
+        again,
+    )
 
 
 def _tell_one(outcome: Outcome) -> None:
@@ -92,19 +111,15 @@ def _tell_one(outcome: Outcome) -> None:
     typer.echo(f"seed {outcome.seed}: {what}")
 
 
-def _tell_failure(outcome: Outcome, seeds: int, spent: float, again: str, as_json: bool) -> None:
-    findings = tuple(f"{finding.invariant} {finding.subject}: {finding.text}" for finding in outcome.findings)
-    faults = tuple(str(fault) for fault in outcome.faults)
-    if as_json:
-        print_json(Told(outcome.seed, seeds, round(spent, 1), True, findings, faults, outcome.trace, again))
-        return
-    typer.echo(f"seed {outcome.seed} fails:")
-    for line in findings:
+def _tell_failure(told: Told) -> None:
+    typer.echo(f"seed {told.seed} fails:")
+    for line in told.findings:
         typer.echo(f"  {line}")
-    typer.echo(f"with {len(faults)} faults:" if faults else "without any fault")
-    for line in (*faults, *(("what happened, by minute and virtual time:", *outcome.trace) if outcome.trace else ())):
+    typer.echo(f"with {len(told.faults)} faults:" if told.faults else "without any fault")
+    trace = ("what happened, by minute and virtual time:", *told.trace) if told.trace else ()
+    for line in (*told.faults, *trace):
         typer.echo(f"  {line}")
-    typer.echo(f"again: {again}")
+    typer.echo(f"again: {told.again}")
 
 
 def _again(seed: int, steps: int, *, faults: bool) -> str:

@@ -77,12 +77,16 @@ class SimulatedBus:
         last = kept[-1]
         return last.entry.entry_id != position and last.number > _number(position)
 
-    def last(self, name: str, position: str) -> str | None:
-        """The stream's last entry id, None where a reader at `position` has nothing to read. Raises BusDown."""
-        if not self.has_new(name, position):
-            return None
+    def last(self, name: str, position: str) -> str:
+        """The stream's last entry id, empty where a reader at `position` has nothing to read. Raises BusDown."""
+        kept = self._streams.get(name)
+        if not kept:
+            return ""
+        last = kept[-1]
+        if last.entry.entry_id == position or last.number <= _number(position):
+            return ""
         self._answer()
-        return self._streams[name][-1].entry.entry_id
+        return last.entry.entry_id
 
     def behind(self, name: str, position: str, epoch: int) -> Iterator[Entry]:
         """New entries of one stream, as `read` gives them, of a server that was just seen to answer."""
@@ -187,9 +191,11 @@ class OneReader:
     def has_tick(self, position: str) -> bool:
         """Whether a tick waits at which this process acts. Raises BusDown."""
         last = self._bus.last("clock", position)
-        if last is None or (position, last) == self._nothing:
+        before, seen = self._nothing
+        if before != position:
+            seen = position
+        if not last or last == seen:
             return False
-        seen = self._nothing[1] if self._nothing[0] == position else position
         for entry in self._bus.behind("clock", seen, self.epoch):
             if self._is_mine(entry):
                 return True

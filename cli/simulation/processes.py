@@ -54,14 +54,12 @@ class Process:
         raise NotImplementedError
 
     def ready(self) -> bool:
-        world = self.world
-        if world.now < self.alive_from:
+        now = self.world.now
+        if now < self.alive_from:
             return False
         if self._steps is None:
             return self.may_start()
-        if self._unsent is not None:
-            return True
-        if world.now - self._checked > LIFE_CHECK_S:
+        if self._unsent is not None or now - self._checked > LIFE_CHECK_S:
             return True
         return self.has_input()
 
@@ -71,11 +69,8 @@ class Process:
         for name in self._reads.free:
             if bus.has_new(name, positions.get(name, "0")):
                 return True
-        return self._has_tick()
-
-    def _has_tick(self) -> bool:
         try:
-            return self._reader.has_tick(self._positions.get("clock", "0"))
+            return self._reader.has_tick(positions.get("clock", "0"))
         except BusDown:
             return True
 

@@ -44,7 +44,7 @@ LAST: Final = dt.date(2019, 12, 31)
 INSTALLATION: Final = "sim"
 HALF_DAY: Final = 210
 COMPARISONS: Final = 3
-RARELY: Final = (50_000, 20, 100)
+RARELY: Final = (500_000, 5, 5)
 NOWHERE: Final = Path("/nonexistent")
 
 
@@ -58,7 +58,10 @@ class Case(Struct, frozen=True):
 
 
 class Outcome(Struct, frozen=True):
-    """What came of a case. faults: that were drawn; hit: that took place. orders: kind and status to how many."""
+    """What came of a case. faults: that were drawn; hit: that took place. orders: kind and status to how many.
+
+    sessions: played, those of the day without faults counted once more where there were two.
+    """
 
     seed: int
     findings: tuple[Finding, ...]
@@ -67,6 +70,7 @@ class Outcome(Struct, frozen=True):
     hit: tuple[Fault, ...] = ()
     trace: tuple[str, ...] = ()
     turns: int = 0
+    sessions: int = 0
     orders: dict[str, int] = {}
 
     @property
@@ -115,7 +119,7 @@ def without_faults(case: Case) -> Outcome:
     for session in case.sessions:
         engine.play(session)
     findings = audit(view_of(engine.venue.exchange.book), read_ledger(store.database), terms_of(case))
-    return Outcome(case.seed, findings, digest(store.database), orders=_orders(store))
+    return Outcome(case.seed, findings, digest(store.database), sessions=len(case.sessions), orders=_orders(store))
 
 
 def with_faults(case: Case, expected: str = "") -> Outcome:
@@ -138,6 +142,7 @@ def with_faults(case: Case, expected: str = "") -> Outcome:
         tuple(world.plan.hit),
         tuple(world.trace),
         world.turns,
+        len(case.sessions),
         _orders(world.store),
     )
 
@@ -166,7 +171,10 @@ def try_seed(seed: int, minutes: int = 0) -> Outcome:
     """Both days of a seed. What is off in the day without faults is told first."""
     case = case_of(seed, minutes)
     plain = without_faults(case)
-    return plain if plain.failed else with_faults(case, plain.digest)
+    if plain.failed:
+        return plain
+    disturbed = with_faults(case, plain.digest)
+    return structs.replace(disturbed, sessions=plain.sessions + disturbed.sessions)
 
 
 def shrunk(outcome: Outcome, minutes: int = 0) -> Outcome:

@@ -14,8 +14,7 @@ import datetime as dt
 import random
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -49,6 +48,10 @@ COMPARE_S: Final = 1.5
 MOST_TURNS: Final = 400_000
 LOST_TAIL: Final = 40
 
+
+MOST_ROWS: Final = 4096
+
+Row = TypeVar("Row")
 
 RUNNING: World | None = None
 """The run under way, for tests that plant errors."""
@@ -227,7 +230,8 @@ class World:
 
     def give_a_turn(self) -> bool:
         """One drawn actor acts; False where nobody has anything to do."""
-        ready = [actor for actor in self.actors if actor.name not in self._active and actor.ready()]
+        active = self._active
+        ready = [actor for actor in self.actors if not (active and actor.name in active) and actor.ready()]
         if not ready:
             return False
         self.turns += 1
@@ -385,6 +389,15 @@ def view_of(book: Book) -> BrokerView:
     )
 
 
-@lru_cache(maxsize=4096)
-def _converted(row: Any, kind: Any) -> Any:
-    return msgspec.convert(row, type=kind, from_attributes=True)
+def _converted(row: Any, kind: type[Row]) -> Row:
+    """A row of the book as the auditor has it, the same again for as long as the row is the same object."""
+    known = _CONVERTED.get(id(row))
+    if known is None or known[0] is not row:
+        if len(_CONVERTED) > MOST_ROWS:
+            _CONVERTED.clear()
+        known = _CONVERTED[id(row)] = row, msgspec.convert(row, type=kind, from_attributes=True)
+    found: Row = known[1]
+    return found
+
+
+_CONVERTED: Final[dict[int, tuple[Any, Any]]] = {}

@@ -184,7 +184,9 @@ def account_view(unit: Unit) -> AccountChanged | None:
 def shown(row: Struct) -> dict[str, str]:
     """A struct as the flat fields of a hash, for people with redis-cli."""
     fields = asdict(row)
-    return {name: _text(value) for name, value in fields.items() if not (isinstance(row, Message) and name == "id")}
+    if isinstance(row, Message):
+        del fields["id"]
+    return {name: _text(value) for name, value in fields.items()}
 
 
 def _text(value: object) -> str:

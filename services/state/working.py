@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Final, assert_never
@@ -16,6 +17,7 @@ from services.state.model import (
     IntentStatus,
     Market,
     Order,
+    Planned,
     PlannedCancel,
     PlannedEnd,
     PlannedOrder,
@@ -119,7 +121,9 @@ def _verdict(
 
 def work(unit: Unit, judging: Judging, setup: Setup, symbol: str) -> bool:
     """Plan one symbol, unless an action of it is under way; whether something was asked for."""
-    return bool(unit.attempt(partial(_work, unit, judging, setup, symbol), partial(_unplanned, unit, symbol)))
+    unplanned = partial(_unplanned, unit, symbol)
+    steps = unit.attempt(partial(_planned, unit, judging, setup, symbol), unplanned, writes=False)
+    return bool(steps and unit.attempt(partial(_take, unit, judging, symbol, steps), unplanned))
 
 
 def _unplanned(unit: Unit, symbol: str, fault: Exception) -> None:
@@ -127,14 +131,20 @@ def _unplanned(unit: Unit, symbol: str, fault: Exception) -> None:
     unit.alert_once("critical", f"planning-{symbol}", text[:500], symbol=symbol)
 
 
-def _work(unit: Unit, judging: Judging, setup: Setup, symbol: str) -> bool:
+def _planned(unit: Unit, judging: Judging, setup: Setup, symbol: str) -> Sequence[Planned]:
     market = judging.market()
     if market is None or unit.store.open_actions_of(symbol):
-        return False
+        return ()
     if not snapshots.reconciled(unit):
-        actions.reconcile(unit, "start: nothing is planned before ledger and broker were compared")
-        return False
-    steps = plan(judging.book(symbol), market, setup.rules, setup.salt)
+        unit.want_reconciliation("start: nothing is planned before ledger and broker were compared")
+        return ()
+    return plan(judging.book(symbol), market, setup.rules, setup.salt)
+
+
+def _take(unit: Unit, judging: Judging, symbol: str, steps: Sequence[Planned]) -> bool:
+    """Whether anything is asked of the broker."""
+    market = judging.market()
+    assert market is not None, "a plan was made of it"
     wanted = [step for step in steps if not isinstance(step, PlannedEnd)]
     if wanted and unit.store.actions_planned_at(symbol, unit.now) >= ACTIONS_PER_TICK:
         _not_converging(unit, symbol)

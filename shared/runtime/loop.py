@@ -20,6 +20,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import groupby
 from typing import Final, Protocol
 
@@ -238,6 +239,7 @@ def _upto(entry: Entry, name: str) -> str | None:
     return entry.message.upto.get(name) if isinstance(entry.message, Tick) else None
 
 
+@lru_cache(maxsize=4096)
 def place(entry_id: str) -> tuple[int, int]:
     """A stream entry's id as numbers that sort."""
     milliseconds, _, number = entry_id.partition("-")

@@ -118,7 +118,7 @@ def ranges(found: Sequence[Range], shown: Shown, name: str) -> Element:
 
 def ticks(low: float, high: float) -> list[float]:
     """About five round numbers that reach from below `low` to above `high`, a step of 1, 2 or 5 apart."""
-    if high - low < LEVEL:
+    if high - low <= max(abs(low), abs(high), 1.0) * LEVEL:  # floats of this size hardly differ by so much
         low, high = low - max(abs(low) * 0.001, 0.01), high + max(abs(high) * 0.001, 0.01)
     rough = (high - low) / (TICKS - 1)
     power = 10.0 ** math.floor(math.log10(rough))

@@ -8,7 +8,7 @@ import io
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -117,6 +117,7 @@ def test_a_time_is_told_in_its_two_largest_units(seconds: float, said: str) -> N
 
 
 @given(st.floats(-1e9, 1e9), st.floats(0, 1e9))
+@example(900719926.0546875, 1.192092896e-07)
 def test_ticks_reach_around_all_values_and_are_few(low: float, span: float) -> None:
     found = ticks(low, low + span)
     assert found == sorted(found)

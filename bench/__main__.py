@@ -11,7 +11,7 @@ import os
 import platform
 from typing import Final
 
-MEASUREMENTS: Final = ("bench.breakouts", "bench.burst", "bench.backtest", "bench.operate")
+MEASUREMENTS: Final = ("bench.breakouts", "bench.burst", "bench.backtest", "bench.simulation", "bench.operate")
 
 
 def main() -> None:

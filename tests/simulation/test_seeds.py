@@ -10,11 +10,12 @@ import secrets
 import sys
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from cli.simulation import trial
+from cli.simulation import many, trial
 from cli.simulation.faults import CATALOGUE
 
 SECONDS = float(os.environ.get("EV2_SIMULATE_SECONDS", "45"))
@@ -61,3 +62,14 @@ def test_a_seed_alone_repeats_its_day() -> None:
 
 def _say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
+
+
+def test_several_processes_tell_what_one_does_in_the_same_order() -> None:
+    seeds, half_days = range(3, 6), partial(trial.undisturbed, minutes=trial.HALF_DAY)
+    told = [(outcome.seed, outcome.digest, outcome.turns) for outcome in many.outcomes(seeds, half_days, 2)]
+    assert told == [(outcome.seed, outcome.digest, outcome.turns) for outcome in map(half_days, seeds)]
+
+
+def test_a_day_without_faults_is_that_of_the_plain_engine() -> None:
+    case = trial.case_of(11, trial.HALF_DAY, faults=0)
+    assert trial.with_faults(case).digest == trial.without_faults(case).digest

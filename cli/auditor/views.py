@@ -258,6 +258,11 @@ class LedgerView(Struct, frozen=True, kw_only=True):
     decided: Mapping[int, Stamp] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Names of those that are rows."""
+        return tuple(name for name in self.__struct_fields__ if isinstance(getattr(self, name), tuple))
+
 
 class Terms(Struct, frozen=True, kw_only=True):
     """What is allowed. Fractions of the session's opening equity; seconds.

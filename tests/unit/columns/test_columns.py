@@ -153,11 +153,15 @@ def opened(store: Store, path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path)
 
 
-@pytest.mark.parametrize(("seed", "entries", "nights"), [(10, 2, 3), (14, 4, 2), (44, 3, 1)])
+@pytest.mark.parametrize(
+    ("seed", "sessions", "entries", "nights"),
+    [(10, 2, 2, 3), (14, 2, 4, 2), (44, 2, 3, 1), (1002, 3, 2, 1), (1018, 3, 3, 2)],
+)
 def test_columns_and_bars_end_with_the_same_ledger_on_random_markets(
-    seed: int, entries: int, nights: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    seed: int, sessions: int, entries: int, nights: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    counts = assert_same_ledger(write_market(seed, tmp_path, sessions=2, stocks=4), monkeypatch, tmp_path)
+    """Of 1002 and 1018 a decision falls on a minute without a bar."""
+    counts = assert_same_ledger(write_market(seed, tmp_path, sessions=sessions, stocks=4), monkeypatch, tmp_path)
     assert (counts["entries"], counts["nights"]) == (entries, nights)
     assert counts["trims"] + counts["exits"] >= 2
 

@@ -14,7 +14,7 @@ def register(app: typer.Typer) -> None:
 
 
 def audit(
-    date: Annotated[str, typer.Argument(metavar="DATE", help="The session, YYYY-MM-DD, or `last`.")],
+    date: Annotated[str, typer.Argument(metavar="DATE", help="The session, YYYY-MM-DD, or `last`.")] = "last",
     home: Home = None,
     json: AsJson = False,
 ) -> None:
@@ -23,7 +23,7 @@ def audit(
     Shares no code with the ledger. Shows each order of the session with what led to it, and names whatever is off, by
     the invariants of docs/reliability.md. Ends with 1 if anything is.
 
-    Example: execution audit last
+    Example: execution audit 2026-01-09
     """
     from cli.auditor.command import show_audit
 

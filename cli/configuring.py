@@ -31,6 +31,7 @@ from shared.runtime.settings import AlpacaFeed, BadSettings, RecordedFeed, Setti
 FILE: Final = "execution.toml"
 OWNER_ALONE: Final = 0o600
 MODES: Final = {"dry": "exchange", "paper": "paper", "live": "live"}
+WHERE: Final = {"dry": "the exchange on this machine", "paper": "Alpaca, paper", "live": "Alpaca, with real money"}
 WIDTH: Final = 100
 HEAD: Final = """\
 # Configuration of this home. What starts with # is a comment: settings as they are without it.
@@ -244,5 +245,5 @@ def _tell(path: Path, wanted: Wanted, as_json: bool) -> None:
     if as_json:
         print_json(Written(file=str(path), mode=mode, keys=keys, next=follow))
         return
-    typer.echo(f"{path} is written, readable by you alone; orders go to: {mode}; keys: {keys}")
+    typer.echo(f"{path} is written, readable by you alone; orders go to: {WHERE.get(mode, mode)}; keys: {keys}")
     typer.echo("next: " + "; ".join(follow))

@@ -27,8 +27,8 @@ def demo(
     session: Annotated[
         str | None, typer.Option("--session", metavar="DATE", help="The session to play, YYYY-MM-DD.")
     ] = None,
-    until: Annotated[
-        str | None, typer.Option("--until", metavar="DATE", help="Play every session from --session to this one.")
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="DATE", help="Play every session from --session to this one.")
     ] = None,
     watchlist: Annotated[
         str | None, typer.Option("--watchlist", metavar="A,B|FILE", help="Candidates; else every symbol of the market.")
@@ -55,7 +55,7 @@ def demo(
         bars=bars,
         daily=daily,
         session=session,
-        until=until,
+        to=to,
         watchlist=watchlist,
         seed=seed,
         speed=speed,

@@ -40,7 +40,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     bars: Path | None
     daily: Path | None
     session: str | None
-    until: str | None
+    to: str | None
     watchlist: str | None
     seed: int
     speed: str
@@ -89,7 +89,7 @@ def play_of(asked: Asked, settings: Settings) -> Play:
     if asked.bars is None and asked.daily is not None:
         raise Trouble("--daily needs --bars FILE: daily bars alone cannot be played")
     first = market.a_date("--session", asked.session) if asked.session is not None else SESSION
-    last = market.a_date("--until", asked.until) if asked.until is not None else first
+    last = market.a_date("--to", asked.to) if asked.to is not None else first
     sessions = market.sessions_from(first, last)
     feed = (
         SyntheticFeed(seed=asked.seed, symbols=SYMBOLS)

@@ -38,7 +38,7 @@ app = typer.Typer(
     cls=Commands,
     add_completion=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
     help=(
         "Buys confirmed breakouts from a list of candidates, protects, trims and leaves them. Dry run by default.\n\n"
         "Exit codes: 0 done, 1 something is not well, 2 bad input, 3 not confirmed, 130 stopped by Ctrl-C.\n\n"

@@ -105,10 +105,11 @@ def counted(database: sqlite3.Connection) -> dict[str, int]:
 def in_words(outcome: Outcome) -> str:
     """The outcome for people."""
     count = outcome.counts
+    ending = "s"[: count["sessions"] != 1]
     way = f", bar by bar ({outcome.bar_by_bar})" if outcome.bar_by_bar else ""
     return "\n".join(
         [
-            f"{count['sessions']} sessions, {outcome.first} to {outcome.last}, seed {outcome.seed}",
+            f"{count['sessions']} session{ending}, {outcome.first} to {outcome.last}, seed {outcome.seed}",
             f"  verdicts {count['verdicts']:,}, confirmed {count['confirmed']}, entries {count['entries']}, "
             f"trims {count['trims']}, stopped {count['stopped']}, exits {count['exits']}, nights {count['nights']}",
             *(_line(trade) for trade in outcome.trades),

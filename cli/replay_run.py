@@ -39,7 +39,7 @@ class Asked(Struct, frozen=True, kw_only=True):
             bars=self.bars,
             daily=self.daily,
             session=self.session,
-            until=self.to,
+            to=self.to,
             watchlist=self.watchlist,
             seed=self.seed,
             speed="max",

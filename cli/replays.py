@@ -64,7 +64,7 @@ def replay(
     With --tape nothing is started and nothing written: state takes what it took, signals decide anew, and what differs
     is told.
 
-    Example: execution replay --bars bars_1m.parquet --daily bars_1d.parquet --session 2015-02-26 --lockstep
+    Example: execution replay --bars bars_1m.parquet --daily bars_1d.parquet --session 2015-02-26
     """
     if tape is not None:
         from cli.tape_run import run as play_tape

@@ -129,6 +129,11 @@ def _broker(settings: Settings, place: Place, ledger: LedgerView) -> BrokerView:
         except (sqlite3.Error, UnicodeDecodeError) as fault:
             raise Trouble(f"{book} cannot be read as a book of the exchange ({fault})") from None
     broker = broker_of(settings, place)
+    if place.kind == "exchange" and not isinstance(broker.account(), Replied):
+        raise Trouble(
+            f"nothing answers at {place.url}, and no exchange has kept a book in {settings.data_folder}: a backtest "
+            "leaves none (audit a replay of it); else start the installation with `execution up`"
+        )
     last = max((row.opens_at for row in ledger.sessions), default=dt.datetime.now(dt.UTC))
     since = min(last, dt.datetime.now(dt.UTC)) - HISTORY
     orders = _list(broker.orders_since(since), "orders", place)

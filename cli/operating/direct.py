@@ -18,7 +18,7 @@ from msgspec import Struct
 from cli.operating.standing import Books, Standing, standings
 from cli.operating.steps import Cancel, Plan, Send, Step, Today, plan
 from services.executor import fate
-from services.executor.broker import Answer, Broker, Replied
+from services.executor.broker import Answer, Broker, Fault, Replied
 from services.executor.broker_words import (
     BrokerClock,
     Unreadable,
@@ -254,4 +254,6 @@ class Direct:
 def _words(answer: Answer) -> str:
     if isinstance(answer, Replied):
         return f"{answer.status} {answer.text or 'without a reason'}"
+    if answer.fault is Fault.NOT_CONNECTED:
+        return "nothing answers at its address"
     return f"{answer.fault.value}: {answer.text}"

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 from collections.abc import Mapping
 from typing import Final
 
 from shared.contracts.decisions import Figure
 from shared.contracts.vocabulary import OrderKind, Reason
+from shared.domain.calendar import NEW_YORK
+
+TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d.*[+Z]")
 
 IN_WORDS: Final[Mapping[Reason, str]] = {
     Reason.STALE_DATA: "no bar of it for 10 minutes",
@@ -93,11 +98,15 @@ def reason_in_words(code: str) -> str:
 
 
 def figures_in_words(figures: Mapping[str, Figure]) -> str:
-    """`pivot 101.20, close 101.45`: what the rule saw, unknown figures left out."""
+    """`pivot 101.20, last bar end 09:40`: what the rule saw, unknown figures left out; times by New York's clock."""
     return ", ".join(
         f"{name.replace('_', ' ')} {_figure(value)}" for name, value in figures.items() if value is not None
     )
 
 
 def _figure(value: Figure) -> str:
-    return f"{value:,.4f}".rstrip("0").rstrip(".") if isinstance(value, float | int) else str(value)
+    if isinstance(value, float | int):
+        return f"{value:,.4f}".rstrip("0").rstrip(".")
+    if isinstance(value, str) and TIME.match(value):
+        return f"{dt.datetime.fromisoformat(value).astimezone(NEW_YORK):%H:%M}"
+    return str(value)

@@ -79,7 +79,7 @@ def test_a_day_that_buys_trims_and_is_stopped_out_is_the_same_in_one_process(tmp
 
 @needs_market
 def test_a_position_and_its_stop_last_over_the_night(tmp_path: Path) -> None:
-    play(tmp_path / "many", "--bars", str(SIX), "--session", "2015-06-16", "--until", "2015-06-17")
+    play(tmp_path / "many", "--bars", str(SIX), "--session", "2015-06-16", "--to", "2015-06-17")
     first, second = seen_in(tmp_path / "many", "2015-06-16"), seen_in(tmp_path / "many", "2015-06-17")
     assert entries_of(first) == ["IWM"]
     [bought] = first.positions

@@ -18,7 +18,7 @@ import pytest
 from cli.simulation import many, trial
 from cli.simulation.faults import CATALOGUE
 
-SECONDS = float(os.environ.get("EV2_SIMULATE_SECONDS", "45"))
+SECONDS = float(os.environ.get("EV2_SIMULATE_SECONDS", "60"))
 REGRESSIONS = [
     int(line.split()[0])
     for line in (Path(__file__).parent / "regressions.txt").read_text(encoding="utf-8").splitlines()

@@ -70,7 +70,7 @@ def test_without_a_ledger_every_view_names_the_command_that_makes_one(command: s
         ("--daily bars.parquet", "--daily needs --bars FILE"),
         ("--bars bars.parquet --session 2015-02-16", "2015-02-16 (Monday) is no session of the exchange"),
         ("--bars bars.parquet --session 2015-02-12", "bars.parquet has no bars of 2015-02-12; it has 2015-02-11 to"),
-        ("--bars bars.parquet --session 2015-02-11 --until 2015-02-10", "the last session 2015-02-10 lies before"),
+        ("--bars bars.parquet --session 2015-02-11 --to 2015-02-10", "the last session 2015-02-10 lies before"),
         ("--bars bars.parquet --session 11.2.2015", "--session '11.2.2015' is no date"),
         (
             "--bars bars.parquet --session 2015-02-11 --watchlist AAPL,ZZZ",

@@ -18,3 +18,9 @@ def test_a_reason_of_a_newer_ledger_is_shown_as_it_stands() -> None:
 def test_figures_name_what_the_rule_saw_and_leave_out_what_is_unknown() -> None:
     figures = {"pivot": 101.2, "prev_close": None, "pivot_date": "2015-02-09", "daily_bars": 250}
     assert figures_in_words(figures) == "pivot 101.2, pivot date 2015-02-09, daily bars 250"
+
+
+def test_times_among_figures_are_new_yorks() -> None:
+    """What stands around them is: a line that says 09:40 must not go on with 14:40."""
+    figures = {"last_bar_end": "2026-01-09T14:40:00+00:00", "hold_start": "2026-07-09T14:30:00Z"}
+    assert figures_in_words(figures) == "last bar end 09:40, hold start 10:30"

@@ -57,7 +57,7 @@ def symbols_of(feed: RecordedFeed | SyntheticFeed, settings: Settings, sessions:
     for wanted in (sessions[0], sessions[-1]):
         if isinstance(feed, RecordedFeed) and not source.day(wanted, None).rows:
             first, last = _span(feed.bars)
-            raise Trouble(f"{feed.bars} has no bars of {wanted.session}; it has {first} to {last}, not every day in it")
+            raise Trouble(f"{feed.bars} has no bars of {wanted.session}; it has {first} to {last}, maybe not every day")
     return tuple(sorted(source.universe()))
 
 

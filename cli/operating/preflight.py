@@ -166,7 +166,7 @@ def _bus(sight: Sight) -> Gate:
 
 def _not_asked(sight: Sight, name: str, silence: Silence) -> Gate:
     if sight.place.kind == "exchange" and not sight.runs and silence.status is None:
-        return _green(name, "the paper exchange starts with `execution up`")
+        return _green(name, "not looked at: the paper exchange starts with `execution up`")
     return _red(name, f"the broker does not say: {silence.why}", "see the gate `account`")
 
 

@@ -23,7 +23,7 @@ import sqlite3
 import time
 import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
@@ -146,17 +146,19 @@ class Table(Generic[Row]):
         self.columns: Final = ", ".join(names)
         self._readers = [_reader(hints[field]) for field in names]
         self.name: Final = name
-        marks = f"({', '.join('?' * len(names))})"
-        self.insert: Final = f"INSERT INTO {name} ({self.columns}) VALUES {marks}"  # noqa: S608
+        self._marks = f"({', '.join('?' * len(names))})"
+        self.insert: Final = f"INSERT INTO {name} ({self.columns}) VALUES {self._marks}"  # noqa: S608
         changes = ", ".join(f"{field} = excluded.{field}" for field in names if field not in key)
         self.upsert: Final = f"{self.insert} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}"
-        self.once: Final = f"{self.insert} ON CONFLICT DO NOTHING"
-        self.many: Final = f"{self.insert}{f', {marks}' * (ROWS_AT_ONCE - 1)} ON CONFLICT DO NOTHING"
-        """`once` for ROWS_AT_ONCE rows, their values one behind the other."""
+        self.once: Final = self.once_for(1)
         self._select = f"SELECT {self.columns} FROM {name} "  # noqa: S608
         self._questions: dict[str, str] = {}
         # Planning reads the same rows again and again; a frozen row is made once for as long as its values stand.
         self.row: Final = lru_cache(maxsize=ROWS_REMEMBERED)(self._row)
+
+    def once_for(self, rows: int) -> str:
+        """Inserts so many rows, their values one behind the other, but none whose key is known."""
+        return f"{self.insert}{f', {self._marks}' * (rows - 1)} ON CONFLICT DO NOTHING"
 
     def select(self, where: str) -> str:
         """The question for rows. The same text is the same object, which the driver finds sooner than an equal one."""
@@ -241,6 +243,7 @@ SESSIONS: Final = Table(SessionRow, "sessions", "session")
 VERDICTS: Final = Table(VerdictRow, "verdicts", "session", "symbol", "at", "strategy", "stage")
 SPLITS: Final = Table(SplitRow, "splits", "position_id", "at")
 FOREIGN: Final = Table(ForeignItem, "foreign_items", "kind", "name")
+_MANY_VERDICTS: Final = VERDICTS.once_for(ROWS_AT_ONCE)
 JOURNAL: Final = Table(JournalRow, "journal", "seq")
 ACCOUNT: Final = Table(Account, "account", "only_row")
 
@@ -396,6 +399,10 @@ class Store:
             pages = self._db.execute("PRAGMA page_count").fetchone()[0] if wanted else MOST_PAGES
             self._db.execute(f"PRAGMA max_page_count = {pages}")
 
+    def reading(self) -> AbstractContextManager[None]:
+        """A part of a transaction that writes nothing. A fault of disk or file in it is the ledger's all the same."""
+        return _faults()
+
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """A part of a transaction that fails alone. A fault of disk or file ends the whole transaction instead."""
@@ -521,7 +528,7 @@ class Store:
         """Keep verdicts that are written as they stand in the table, column by column."""
         whole = len(rows) - len(rows) % ROWS_AT_ONCE
         for start in range(0, whole, ROWS_AT_ONCE):  # a statement for many rows takes three quarters of the time
-            self._db.execute(VERDICTS.many, list(chain.from_iterable(rows[start : start + ROWS_AT_ONCE])))
+            self._db.execute(_MANY_VERDICTS, list(chain.from_iterable(rows[start : start + ROWS_AT_ONCE])))
         self._db.executemany(VERDICTS.once, rows[whole:])
 
     # Sessions and the account
@@ -849,7 +856,7 @@ _NO_ACCOUNT: Final = Account(
 )
 
 
-class _faults:
+class _faults(AbstractContextManager[None]):
     """Translates SQLite's exceptions, once, at this edge. IntegrityError passes: it is a fault of ours."""
 
     def __enter__(self) -> None: ...

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import zlib
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import nullcontext
 from typing import Final, TypeVar
 
 import msgspec
@@ -69,11 +68,11 @@ class Unit:
         """Do `work` in a savepoint of its own: if it raises, it alone is undone, `failed` is told, the rest goes on.
 
         A fault of the ledger itself is no fault of `work`: it passes, and ends the whole transaction.
-        writes: whether it touches the ledger at all; otherwise there is nothing in it to undo.
+        writes: whether it writes into the ledger; otherwise there is nothing in it to undo.
         """
         mark = self.mark()
         try:
-            with self.store.savepoint() if writes else nullcontext():
+            with self.store.savepoint() if writes else self.store.reading():
                 return work()
         except LedgerFault:
             raise

@@ -18,7 +18,17 @@ from msgspec.structs import replace
 from services.state import store as ledger
 from services.state.model import EntryRow, IntentStatus, Order
 from services.state.records import FillRow, JournalRow
-from services.state.store import Fenced, LedgerDamaged, LedgerFull, LedgerNewer, LedgerRefused, Store, read_only
+from services.state.store import (
+    Fenced,
+    LedgerDamaged,
+    LedgerFault,
+    LedgerFull,
+    LedgerNewer,
+    LedgerRefused,
+    Store,
+    read_only,
+)
+from services.state.unit import Unit
 from shared.contracts.decisions import Decided
 from shared.contracts.journal import Alert
 from shared.contracts.outgoing import Job, Latest, Outgoing, Reply
@@ -151,6 +161,20 @@ def test_a_note_of_a_part_that_failed_is_as_it_was_before() -> None:
     with pytest.raises(ZeroDivisionError), store.transaction():
         fail_at("third")
     assert store.note("who") == "first"
+
+
+@pytest.mark.parametrize("writes", [True, False])
+def test_a_fault_of_the_ledger_is_no_fault_of_the_work_that_met_it(*, writes: bool) -> None:
+    """Also where the work only reads: a plan that could not be made for it ends the transaction, nobody is told."""
+    store = Store.in_memory()
+    told: list[Exception] = []
+
+    def unreadable() -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with pytest.raises(LedgerFault, match="disk I/O error"), store.transaction():
+        Unit(store).attempt(unreadable, told.append, writes=writes)
+    assert told == []
 
 
 # Refused, untouched

@@ -79,14 +79,10 @@ class SimulatedBus:
 
     def last(self, name: str, position: str) -> str:
         """The stream's last entry id, empty where a reader at `position` has nothing to read. Raises BusDown."""
-        kept = self._streams.get(name)
-        if not kept:
-            return ""
-        last = kept[-1]
-        if last.entry.entry_id == position or last.number <= _number(position):
+        if not self.has_new(name, position):
             return ""
         self._answer()
-        return last.entry.entry_id
+        return self._streams[name][-1].entry.entry_id
 
     def behind(self, name: str, position: str, epoch: int) -> Iterator[Entry]:
         """New entries of one stream, as `read` gives them, of a server that was just seen to answer."""

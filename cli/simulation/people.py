@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Final, Protocol
 
@@ -42,6 +43,8 @@ class Place(Protocol):
 
     def note(self, text: str) -> None: ...
 
+    def request(self, call: Callable[[Venue], object]) -> object: ...
+
 
 def obey(world: Place, fault: Fault | None, at: dt.datetime) -> None:
     """Do what `fault` says, if it says something. at: trading time."""
@@ -50,7 +53,7 @@ def obey(world: Place, fault: Fault | None, at: dt.datetime) -> None:
     world.note(str(fault))
     if fault.do in _BY_HAND:
         if world.exchange.venue is not None:
-            world.exchange.venue.do(lambda exchange, now: _by_hand(exchange, fault.do, now))
+            world.request(lambda venue: venue.do(lambda exchange, now: _by_hand(exchange, fault.do, now)))
         return
     command = _command(world, fault, at)
     if command is not None:

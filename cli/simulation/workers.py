@@ -32,17 +32,10 @@ class Line:
 
     def ask(self, call: Callable[[Broker], Answer]) -> Answer:
         """Not connected where the exchange is down; cut off where it dies over it."""
-        exchange = self._world.exchange
-        if exchange.venue is None:
+        if self._world.exchange.venue is None:
             return Silent(fault=Silence.NOT_CONNECTED, text="the exchange is down")
-        try:
-            return call(DirectBroker(exchange.venue))
-        except Killed as death:
-            if death.name != exchange.name:
-                raise
-            self._world.note("exchange killed over a request")
-            exchange.die(death)
-            return Silent(fault=Silence.CUT, text="the exchange died")
+        answer = self._world.request(lambda venue: call(DirectBroker(venue)))
+        return answer if answer is not None else Silent(fault=Silence.CUT, text="the exchange died")
 
     def hang(self, seconds: float) -> None:
         self._world.let_pass(seconds)

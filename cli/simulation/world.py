@@ -14,6 +14,7 @@ import datetime as dt
 import random
 import traceback
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
@@ -48,10 +49,7 @@ COMPARE_S: Final = 1.5
 MOST_TURNS: Final = 400_000
 LOST_TAIL: Final = 40
 
-
-MOST_ROWS: Final = 4096
-
-Row = TypeVar("Row")
+Result = TypeVar("Result")
 
 RUNNING: World | None = None
 """The run under way, for tests that plant errors."""
@@ -230,8 +228,7 @@ class World:
 
     def give_a_turn(self) -> bool:
         """One drawn actor acts; False where nobody has anything to do."""
-        active = self._active
-        ready = [actor for actor in self.actors if not (active and actor.name in active) and actor.ready()]
+        ready = [actor for actor in self.actors if actor.name not in self._active and actor.ready()]
         if not ready:
             return False
         self.turns += 1
@@ -304,16 +301,26 @@ class World:
             self._stepped = dt.timedelta(minutes=10 * (fault.seconds - 5))
         return fault
 
+    def request(self, call: Callable[[Venue], Result]) -> Result | None:
+        """What the exchange, which is up, is asked by somebody else; None where it dies over it."""
+        assert self.exchange.venue is not None
+        try:
+            return call(self.exchange.venue)
+        except Killed as death:
+            if death.name != self.exchange.name:
+                raise
+            self.note("exchange killed over a request")
+            self.exchange.die(death)
+            return None
+
     def _has_no_bus(self) -> bool:
         """Whether a command of whoever acts now fails: no server answers, or its connection was to an earlier one."""
         if self.now < self._down_until:
             return True
-        name, run = self._active[-1] if self._active else "", self.bus.run
-        before = self._connected.setdefault(name, run)
-        if before == run:
-            return False
-        self._connected[name] = run
-        return True
+        name = self._active[-1] if self._active else ""
+        before = self._connected.get(name, self.bus.run)
+        self._connected[name] = self.bus.run
+        return before != self.bus.run
 
     def bus_fault(self, fault: Fault | None) -> None:
         if fault is None:
@@ -389,15 +396,6 @@ def view_of(book: Book) -> BrokerView:
     )
 
 
-def _converted(row: Any, kind: type[Row]) -> Row:
-    """A row of the book as the auditor has it, the same again for as long as the row is the same object."""
-    known = _CONVERTED.get(id(row))
-    if known is None or known[0] is not row:
-        if len(_CONVERTED) > MOST_ROWS:
-            _CONVERTED.clear()
-        known = _CONVERTED[id(row)] = row, msgspec.convert(row, type=kind, from_attributes=True)
-    found: Row = known[1]
-    return found
-
-
-_CONVERTED: Final[dict[int, tuple[Any, Any]]] = {}
+@lru_cache(maxsize=4096)
+def _converted(row: Any, kind: Any) -> Any:
+    return msgspec.convert(row, type=kind, from_attributes=True)

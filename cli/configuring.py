@@ -245,5 +245,5 @@ def _tell(path: Path, wanted: Wanted, as_json: bool) -> None:
     if as_json:
         print_json(Written(file=str(path), mode=mode, keys=keys, next=follow))
         return
-    typer.echo(f"{path} is written, readable by you alone; orders go to: {WHERE.get(mode, mode)}; keys: {keys}")
+    typer.echo(f"{path} is written, readable by you alone; orders go to: {WHERE[mode]}; keys: {keys}")
     typer.echo("next: " + "; ".join(follow))

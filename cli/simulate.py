@@ -69,22 +69,22 @@ def simulate(
     from cli.simulation import many, trial
 
     play = partial(trial.try_seed if faults else trial.undisturbed, minutes=steps)
-    at_once = min(jobs or len(os.sched_getaffinity(0)), seeds)
+    at_once = min(jobs or os.cpu_count() or 1, seeds)
     started = time.monotonic()
     numbers = range(seed, seed + seeds)
-    played, sessions, again = 0, 0, ""
-    for number, outcome in zip(tracked(numbers, "simulating"), many.outcomes(numbers, play, at_once), strict=True):
+    played = sessions = 0
+    for _, outcome in zip(tracked(numbers, "simulating"), many.outcomes(numbers, play, at_once), strict=True):
         played, sessions = played + 1, sessions + outcome.sessions
-        again = _again(number, steps, faults=faults)
         if outcome.failed:
-            told = _told(trial.shrunk(outcome, steps) if shrink else outcome, played, sessions, started, again)
+            shown = trial.shrunk(outcome, steps) if shrink else outcome
+            told = _told(shown, played, sessions, started, _again(shown.seed, steps, faults=faults))
             print_json(told) if json else _tell_failure(told)
             raise typer.Exit(1)
         if not json:
             _tell_one(outcome)
         if seconds and time.monotonic() - started > seconds:
             break
-    told = _told(outcome, played, sessions, started, again)
+    told = _told(outcome, played, sessions, started, _again(outcome.seed, steps, faults=faults))
     if json:
         print_json(told)
     else:

@@ -129,7 +129,8 @@ def _broker(settings: Settings, place: Place, ledger: LedgerView) -> BrokerView:
         except (sqlite3.Error, UnicodeDecodeError) as fault:
             raise Trouble(f"{book} cannot be read as a book of the exchange ({fault})") from None
     broker = broker_of(settings, place)
-    if place.kind == "exchange" and not isinstance(broker.account(), Replied):
+    account = broker.account()
+    if place.kind == "exchange" and not isinstance(account, Replied):
         raise Trouble(
             f"nothing answers at {place.url}, and no exchange has kept a book in {settings.data_folder}: a backtest "
             "leaves none (audit a replay of it); else start the installation with `execution up`"
@@ -139,7 +140,6 @@ def _broker(settings: Settings, place: Place, ledger: LedgerView) -> BrokerView:
     orders = _list(broker.orders_since(since), "orders", place)
     fills = _list(broker.fills_since(since), "executions", place)
     positions = _list(broker.positions(), "positions", place)
-    account = broker.account()
     if not isinstance(account, Replied) or not isinstance(account.body, dict):
         raise Trouble(f"the broker's account could not be read from {place.url}; try again", NOT_WELL)
     return of_answers(orders, fills, positions, account.body, begins_at=since)

@@ -64,9 +64,10 @@ class Columns:
         if not daily_bars.suspect_sessions(self._minutes, max_jump).is_empty():
             raise Unfit("some bars may fail a check")
         self._rows = self._minutes.select("minute", *PRICED)
-        self._daily = _daily(self._minutes, daily, self.symbols)
+        numbered = daily_bars.numbered(self._minutes)
+        self._daily = _daily(numbered, daily, self.symbols)
         self._from_file = frozenset(symbol for symbol, (_, official) in self._daily.items() if official)
-        self._spans = _spans(self._minutes, span)
+        self._spans = _spans(numbered, span)
         self._profiles: dict[tuple[dt.date, str], tuple[tuple[float, ...], int]] = {}
         self._minute_of: tuple[tuple[dt.date, tuple[str, ...]], dict[int, list[Bar]]] = ((dt.date.min, ()), {})
         self._refuse_jumps_over_night(played, max_jump)
@@ -166,7 +167,7 @@ def _daily(
 ) -> dict[str, tuple[list[DailyBar], bool]]:
     """Symbol → its daily bars, oldest first, and whether they are of the daily file."""
     built = {
-        symbol: (bars, False) for symbol, bars in daily_bars.daily_rows(daily_bars.daily_from_ordered(minutes)).items()
+        symbol: (bars, False) for symbol, bars in daily_bars.daily_rows(daily_bars.daily_from_numbered(minutes)).items()
     }
     if file is None:
         return built
@@ -177,8 +178,7 @@ def _daily(
 def _spans(minutes: pl.DataFrame, span: int) -> dict[tuple[str, dt.date], Spans]:
     place = pl.col("minute") // span
     grouped = (
-        daily_bars.numbered(minutes)
-        .with_row_index("row")
+        minutes.with_row_index("row")
         .with_columns(place.alias("place"), (pl.col("number") * LONG + place).set_sorted().alias("span"))
         .group_by("span", maintain_order=True)
         .agg(

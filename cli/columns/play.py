@@ -61,7 +61,8 @@ def play(
                 found = verdicts.verdicts_of(columns, known, symbol, rules, parts)
                 if isinstance(found, Eventful):
                     eventful[symbol] = found.first
-                rows += found.rows if isinstance(found, Eventful) else found
+                    found = found.rows
+                rows += found
         if eventful or day is sessions[-1]:  # the last one also leaves account and candidates as of its close
             rows += sparse.play(day, eventful, candidates)
         else:

@@ -112,10 +112,11 @@ class Sparse:
 class _Day:
     """One session on its way; minutes are numbered by their ends, from 1.
 
-    firsts: minute → symbols that signals judges from then on; until then their candidates wait. judged: partitions of
-    those that it judges. others: candidates without an event. newest: symbol → its last minute with a bar. told: the
-    last minute that exchange and state know of. news: state may have said something. marks: partition → decisions that
-    only mark, which state has not got yet. highest: the closes at the highest equity since the last tick.
+    firsts: minute → symbols that signals judges from then on. waiting: symbol → its candidates, kept from signals until
+    then. judged: partitions of those that it judges. others: candidates without an event. newest: symbol → its last
+    minute with a bar. told: the last minute that exchange and state know of. news: state may have said something.
+    marks: partition → decisions that only mark, which state has not got yet. highest: the closes at the highest equity
+    since the last tick.
     """
 
     def __init__(self, tools: _Tools, day: Session, eventful: Mapping[str, int], others: list[str]) -> None:
@@ -124,13 +125,13 @@ class _Day:
         self._symbols = sorted(eventful)
         self._others = others
         self._firsts: dict[int, list[str]] = {}
+        self._waiting: dict[str, list[CandidateChanged]] = {}
         for symbol in self._symbols:
-            self._firsts.setdefault(eventful[symbol], []).append(symbol)
-        self._waiting: dict[str, list[CandidateChanged]] = {
-            symbol: [] for symbol in self._symbols if eventful[symbol] > 0
-        }
+            if eventful[symbol] > 0:
+                self._firsts.setdefault(eventful[symbol], []).append(symbol)
+                self._waiting[symbol] = []
         self._parts = self._parts_of(self._symbols)
-        self._judged = self._parts_of(self._firsts.get(0, ()))
+        self._judged = self._parts_of(set(self._symbols) - self._waiting.keys())
         self._bars = _by_minute(tools.columns, day, self._symbols)
         self._watch = Watch()
         self._marks: dict[int, Decided] = {}
@@ -185,7 +186,7 @@ class _Day:
         for symbol in self._firsts.get(minute, ()):
             for candidate in self._waiting.pop(symbol):
                 self._tools.signals.handle(candidate)
-            self._judged = sorted({*self._judged, *self._parts_of([symbol])})
+            self._judged = self._parts_of(set(self._symbols) - self._waiting.keys())
 
     def _parts_of(self, symbols: Iterable[str]) -> list[int]:
         return sorted({ids.partition_of(symbol, self._tools.partitions) for symbol in symbols})
@@ -308,13 +309,15 @@ class _Day:
         tools, self._news = self._tools, False
         for entry in tools.engine.bus.read(tools.read):
             tools.read[entry.stream] = entry.entry_id
-            message = entry.message
-            if isinstance(message, CandidateChanged) and message.symbol in self._waiting:
-                self._waiting[message.symbol].append(message)
-            elif message is not None and not (
-                isinstance(message, CandidateChanged) and message.symbol not in self._symbols
-            ):
-                tools.signals.handle(message)
+            match entry.message:
+                case CandidateChanged(symbol=symbol) as candidate if symbol in self._waiting:
+                    self._waiting[symbol].append(candidate)
+                case CandidateChanged(symbol=symbol) if symbol not in self._symbols:
+                    pass
+                case None:
+                    pass
+                case message:
+                    tools.signals.handle(message)
 
     def _raise_peak(self) -> None:
         """Mark the account at the highest closes since the last tick."""

@@ -51,15 +51,16 @@ def carry(kind: type[Command], as_json: bool, **fields: Any) -> int:
 def told_of(settings: Settings, command: Command, within_s: float = WITHIN_S) -> Told:
     """State's answer, or that there is none."""
     name = type(command).__name__.lower()
-    there = False
+    asked = False
     try:
         with bus_in_haste(settings) as bus:
-            there = bus.life() is not None
+            bus.life()  # one that is not there is asked nothing
+            asked = True
             answer = give(bus, command, within_s)
     except BusDown:
         text = f"{name} is not confirmed: the bus does not answer, " + (
             "so state may or may not get it; see `execution status`"
-            if there
+            if asked
             else "so nothing was asked and nothing comes of it; `execution up` starts this installation"
         )
         return Told(command=name, confirmed=False, done=False, text=text)

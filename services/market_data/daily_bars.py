@@ -50,15 +50,13 @@ def in_session(minutes: pl.LazyFrame, days: Sequence[Session]) -> pl.LazyFrame:
 
 def daily_from_minutes(minutes: pl.DataFrame) -> pl.DataFrame:
     """Daily bars `symbol, session, open … volume` from rows of `in_session`, by symbol and session."""
-    return daily_from_ordered(minutes.sort("symbol", "start", maintain_order=True)).select(*DAILY)
+    return daily_from_numbered(numbered(minutes.sort("symbol", "start", maintain_order=True)))
 
 
-def daily_from_ordered(minutes: pl.DataFrame) -> pl.DataFrame:
-    """`daily_from_minutes` of rows that stand by symbol and start, with `row` and `rows`: where the minutes stand."""
+def daily_from_numbered(minutes: pl.DataFrame) -> pl.DataFrame:
+    """`daily_from_minutes` of rows of `numbered`."""
     return (
-        numbered(minutes)
-        .with_row_index("row")
-        .group_by("number", maintain_order=True)
+        minutes.group_by("number", maintain_order=True)
         .agg(
             pl.col("symbol").first(),
             pl.col("session").first(),
@@ -67,15 +65,13 @@ def daily_from_ordered(minutes: pl.DataFrame) -> pl.DataFrame:
             pl.col("low").min(),
             pl.col("close").last(),
             pl.col("volume").sum(),
-            pl.col("row").first(),
-            pl.len().alias("rows"),
         )
-        .drop("number")
+        .select(*DAILY)
     )
 
 
 def numbered(minutes: pl.DataFrame) -> pl.DataFrame:
-    """Ordered rows with `number`, of the symbol's session that they belong to: grouped by it they need no hashing."""
+    """Rows by symbol and start with `number`, of their symbol's session: grouped by it they need no hashing."""
     return minutes.with_columns(pl.struct("symbol", "session").rle_id().set_sorted().alias("number"))
 
 

@@ -27,7 +27,7 @@ from cli.inprocess.engine import Engine
 from services.conductor.schedule import Step
 from services.market_data import batches
 from services.signals.service import Signals
-from services.state import snapshots
+from services.state import money
 from services.state.model import Order
 from services.state.store import Store
 from services.state.unit import Unit
@@ -326,7 +326,7 @@ class _Day:
         store = self._tools.store
         with store.transaction():
             unit = Unit(store)
-            snapshots.marked(unit, self._tools.rules.limits, self._highest)
+            money.marked(unit, self._tools.rules.limits, self._highest)
             unit.seal()
         self._highest = None
 

@@ -11,7 +11,7 @@ from typing import assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
-from services.state import account_stop, actions, fills, gates, judging
+from services.state import account_stop, actions, fills, gates, judging, money
 from services.state.model import ExitRow, IntentStatus, Order, Position
 from services.state.setup import Setup
 from services.state.unit import Unit
@@ -184,6 +184,7 @@ def _adopt(unit: Unit, command: Adopt) -> Answered:
             cause=command.id,
         )
     )
+    money.adopted(unit, symbol)
     unit.store.drop_foreign("shares", symbol)
     unit.touch(symbol)
     return Answered(True, f"{qty} {symbol} taken over, stop at {stop}")

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from services.state import actions, decisions, numbers, sessions, snapshots, working
+from services.state import actions, decisions, money, numbers, sessions, snapshots, working
 from services.state.judging import Judging
 from services.state.memory import Memory
 from services.state.setup import Setup
@@ -234,7 +234,7 @@ class Conducted:
 def mark(unit: Unit, judging: Judging, setup: Setup) -> None:
     """The account at the last closes."""
     held = [position.symbol for position in unit.store.list_positions()]
-    snapshots.marked(unit, setup.rules.limits, judging.last_closes(held))
+    money.marked(unit, setup.rules.limits, judging.last_closes(held))
 
 
 def answer(unit: Unit, stage: Stage) -> None:

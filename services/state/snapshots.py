@@ -16,12 +16,11 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from services.state import account_stop, actions, assets, fills, numbers, reports, splits
+from services.state import account_stop, actions, assets, fills, money, numbers, reports, splits
 from services.state.model import Order
 from services.state.records import ActionRow, ActionStatus, ForeignItem
 from services.state.unit import LONG_AGO, Unit
 from shared.contracts import ids
-from shared.contracts.money import exact
 from shared.contracts.orders import BrokerAccount, BrokerFill, BrokerOrder, BrokerPosition, BrokerSnapshot
 from shared.contracts.rules import LimitRules
 from shared.contracts.vocabulary import ActionKind, OrderClass, OrderKind, OrderType, Side, Status, TimeInForce
@@ -61,7 +60,7 @@ def on_snapshot(unit: Unit, snapshot: BrokerSnapshot, limits: LimitRules) -> Non
             _sold_by_hand(unit, snapshot.orders, snapshot.fills, snapshot.at)
     assets.learn(unit, snapshot.assets)
     if snapshot.account is not None:
-        _account(unit, snapshot.account, limits, request)
+        _account(unit, snapshot.account, snapshot.positions, limits, request)
     if first:
         _tell_start(unit, alerts)
     if snapshot.dropped:
@@ -381,51 +380,35 @@ def _tell_foreign(unit: Unit, kinds: set[str], found: dict[tuple[str, str], Fore
                 unit.journal("foreign_gone", f"{item.kind} {item.name}: no longer there", symbol=item.symbol)
 
 
-def _account(unit: Unit, seen: BrokerAccount, limits: LimitRules, request: ActionRow | None) -> None:
+def _account(
+    unit: Unit,
+    seen: BrokerAccount,
+    positions: tuple[BrokerPosition, ...] | None,
+    limits: LimitRules,
+    request: ActionRow | None,
+) -> None:
     account = unit.store.account()
+    session = unit.store.last_session()
+    opening = session is not None and session.opening_equity is None
+    taken = None
+    if opening or (request is not None and request.reason == EACH_MINUTE):
+        taken = money.take(unit, account, seen, positions) if positions is not None else None
+        account = replace(taken or account, buying_power=seen.buying_power)
+        unit.store.set_note("committed", "0")
     blocked = seen.blocked or seen.status.upper() != "ACTIVE"
     if blocked and not account.blocked:
         unit.alert("critical", "account-blocked", f"the broker's account is {seen.status}; no entry is sent")
     account = replace(account, account_number=seen.account_number, blocked=blocked)
-    session = unit.store.last_session()
-    opening = session is not None and session.opening_equity is None
-    if opening or (request is not None and request.reason == EACH_MINUTE):
-        if not any(item.kind == "shares" for item in unit.store.foreign_items()):
-            account = replace(account, cash=seen.cash)  # both hold the same shares, so the same executions are in it
-        account = replace(account, buying_power=seen.buying_power)
-        unit.store.set_note("committed", "0")
-    if session is not None and opening:
+    if session is not None and opening and taken is not None:
         unit.store.upsert_session(replace(session, opening_equity=seen.equity))
         account = replace(
             account, opening_equity=seen.equity, equity=seen.equity, peak_equity=max(account.peak_equity, seen.equity)
         )
         account = account_stop.marked(account, limits)
         unit.journal("session_equity", f"equity {seen.equity} at the opening of {session.session}")
+    elif opening:
+        unit.want_reconciliation("session opening: the broker's account differs from the ledger, and is read again")
     unit.store.put_account(account)
-
-
-def marked(unit: Unit, limits: LimitRules, closes: dict[str, float]) -> None:
-    """The account by the ledger's own mark: cash and shares at their last closed one-minute close."""
-    account = unit.store.account()
-    if account.session is None:
-        return
-    shares = sum(
-        (
-            position.qty * (exact(closes[position.symbol]) if position.symbol in closes else position.avg_price)
-            for position in unit.store.list_positions()
-        ),
-        Decimal(0),
-    )
-    after = account_stop.marked(replace(account, equity=account.cash + shares), limits)
-    if after != account:
-        unit.store.put_account(after)
-    if after.stopped != account.stopped and after.stopped in (account_stop.DAILY_LOSS, account_stop.DRAWDOWN):
-        unit.alert(
-            "critical",
-            f"stopped-{after.stopped}",
-            f"{after.stopped}: equity {after.equity}, opening {after.opening_equity}, peak {after.peak_equity};"
-            " no entries until `execution resume`, or the next session after a daily loss",
-        )
 
 
 def missing_of(items: Iterable[ForeignItem], symbol: str) -> int:

@@ -445,6 +445,8 @@ class Store:
         return known
 
     def set_note(self, key: str, value: str) -> None:
+        if self._notes.get(key) == value:
+            return
         self._db.execute(
             "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (key, value)
         )

@@ -1,0 +1,160 @@
+"""The account's cash is the broker's once two readings agree, and its equity is marked with all that it holds."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from services.state.model import Account
+from shared.contracts.commands import Adopt
+from shared.contracts.orders import BrokerSnapshot
+from tests.unit.state.day import ENTRY, confirmed, of
+from tests.unit.state.world import CLOSE, MINUTE, OPEN, World, opened
+
+AT = OPEN + 20 * MINUTE
+OVER_NIGHT = dt.timedelta(days=3)
+CASH = Decimal(100_000)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path, symbols=("AAPL", "MSFT"), conducted=False)
+
+
+def open_session(world: World, later: dt.timedelta = dt.timedelta()) -> Account:
+    world.bus.publish([opened(opened().session + later, OPEN + later, CLOSE + later)])
+    world.second(OPEN + later, turns=40)
+    return world.store.account()
+
+
+def minutes(world: World, first: int, last: int) -> Account:
+    """Play these minutes after the opening; the account at their end."""
+    for number in range(first, last + 1):
+        world.bars(OPEN + number * MINUTE, {"AAPL": 100.0, "MSFT": 400.0})
+        world.second(OPEN + number * MINUTE)
+    return world.store.account()
+
+
+def hold(world: World, symbol: str, qty: int, price: int) -> None:
+    """By hand: the broker's account holds `qty` shares more, paid from its cash."""
+    world.broker.shares[symbol] = world.broker.shares.get(symbol, Decimal(0)) + qty
+    world.broker.paid[symbol] = Decimal(price)
+    world.broker.cash -= qty * price
+
+
+def buy(world: World) -> int:
+    """AAPL is bought at 100.10; the shares bought."""
+    world.bars(AT, {"AAPL": 100.0})
+    world.second(AT)
+    world.bus.publish([of("AAPL", AT, entries=(confirmed("AAPL", AT),))])
+    world.settle(6)
+    order = world.store.order(ENTRY)
+    assert order is not None
+    world.broker.fill(ENTRY, order.qty, "100.10")
+    world.executor.forward()
+    minutes(world, 21, 23)
+    return order.qty
+
+
+def answer_first(world: World, *stale: BrokerSnapshot) -> None:
+    """The broker's next answers are these, one after the other, and only then what is so."""
+    waiting: Iterator[BrokerSnapshot] = iter(stale)
+    fresh = world.broker.snapshot
+
+    def snapshot(request: str, message_id: str) -> BrokerSnapshot:
+        old, new = next(waiting, None), fresh(request, message_id)
+        return new if old is None else replace(new, account=old.account)
+
+    world.broker.snapshot = snapshot  # type: ignore[method-assign]
+
+
+def test_cash_that_fills_explain_is_the_brokers(world: World) -> None:
+    open_session(world)
+    qty = buy(world)
+    account = world.store.account()
+    assert account.cash == world.broker.cash == CASH - qty * Decimal("100.10")
+    assert account.opening_equity == CASH
+
+
+def test_what_moves_cash_beside_fills_counts_at_the_second_reading_that_tells_it(world: World) -> None:
+    open_session(world)
+    minutes(world, 1, 2)
+    world.broker.cash -= Decimal("12.50")
+    assert minutes(world, 3, 3).cash == CASH
+    assert minutes(world, 4, 4).cash == CASH - Decimal("12.50")
+
+
+def test_one_answer_alone_that_differs_is_not_taken(world: World) -> None:
+    """A list may answer what it answered before a fill that the ledger has."""
+    open_session(world)
+    minutes(world, 1, 2)
+    for number in range(3, 9):
+        world.broker.cash = CASH - 900 if number % 2 else CASH
+        assert minutes(world, number, number).cash == CASH
+
+
+def test_an_opening_with_an_account_from_before_yesterdays_fills_is_read_again(world: World) -> None:
+    open_session(world)
+    stale = world.broker.snapshot("before", "before")
+    qty = buy(world)
+    answer_first(world, stale)
+    account = open_session(world, OVER_NIGHT)
+    assert account.cash == CASH - qty * Decimal("100.10")
+    assert account.opening_equity == CASH, "bought and marked at the same price"
+
+
+def test_a_dividend_over_night_is_in_the_next_opening(world: World) -> None:
+    open_session(world)
+    world.broker.cash += 40
+    account = open_session(world, OVER_NIGHT)
+    assert (account.cash, account.opening_equity) == (CASH + 40, CASH + 40)
+
+
+def test_an_account_that_holds_other_shares_is_not_taken_for_one_that_lost_them(world: World) -> None:
+    hold(world, "GOOG", 100, 500)
+    open_session(world)
+    account = minutes(world, 1, 4)
+    assert (account.cash, account.opening_equity, account.equity, account.stopped) == (CASH / 2, CASH, CASH, "")
+
+
+def test_shares_bought_and_sold_by_hand_do_not_move_the_equity_by_what_they_cost(world: World) -> None:
+    open_session(world)
+    minutes(world, 1, 2)
+    hold(world, "GOOG", 100, 500)
+    seen = [minutes(world, number, number) for number in range(3, 7)]
+    hold(world, "GOOG", -100, 500)
+    seen += [minutes(world, number, number) for number in range(7, 11)]
+    assert {(account.equity, account.stopped, account.peak_equity) for account in seen} == {(CASH, "", CASH)}
+    assert [seen[0].cash, seen[3].cash, seen[-1].cash] == [CASH, CASH / 2, CASH]
+
+
+def test_what_is_beside_goes_with_the_brokers_price(world: World) -> None:
+    hold(world, "GOOG", 100, 500)
+    open_session(world)
+    world.broker.paid["GOOG"] = Decimal(503)
+    assert minutes(world, 1, 2).equity == CASH + 300
+
+
+def test_shares_taken_over_are_counted_once(world: World) -> None:
+    hold(world, "MSFT", 100, 400)
+    open_session(world)
+    minutes(world, 1, 4)
+    world.bus.publish([Adopt(id="mine", at=OPEN + 4 * MINUTE, by="test", symbol="MSFT", stop=Decimal(390))])
+    world.settle(4)
+    account = minutes(world, 5, 8)
+    assert [position.symbol for position in world.store.list_positions()] == ["MSFT"]
+    assert (account.equity, account.peak_equity) == (CASH, CASH)
+
+
+def test_while_shares_of_ours_are_missing_cash_waits_for_their_sale(world: World) -> None:
+    open_session(world)
+    qty = buy(world)
+    cash = world.broker.cash
+    hold(world, "AAPL", -qty, 101)
+    assert minutes(world, 30, 33).cash == cash
+    assert open_session(world, OVER_NIGHT).cash == cash

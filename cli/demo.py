@@ -33,7 +33,10 @@ def demo(
     watchlist: Annotated[
         str | None, typer.Option("--watchlist", metavar="A,B|FILE", help="Candidates; else every symbol of the market.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of the synthetic market, and of every draw.")] = SEED,
+    seed: Annotated[
+        int,
+        typer.Option("--seed", help="Of the synthetic market, and of the exchange's draws."),
+    ] = SEED,
     speed: Annotated[
         str, typer.Option("--speed", metavar="N|max", help="Market seconds a second, or as fast as it goes.")
     ] = SPEED,

@@ -22,6 +22,8 @@ BAD_INPUT: Final = 2
 NOT_CONFIRMED: Final = 3
 STOPPED: Final = 130
 
+WHOLE: Final = 1_000
+"""Characters of a sentence that are shown before it is cut."""
 ONE_LINE: Final = {
     ("shared.runtime.settings", "BadSettings"): BAD_INPUT,
     ("shared.runtime.embedded", "NoServer"): BAD_INPUT,
@@ -59,6 +61,13 @@ class Commands(TyperGroup):
                 raise
             complain(str(fault), code)
         sys.exit(code if isinstance(code, int) else DONE)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Every command with its whole first sentence, over as many lines as the terminal needs."""
+        commands = [self.get_command(ctx, name) for name in self.list_commands(ctx)]
+        shown = [command for command in commands if command is not None and not command.hidden]
+        with formatter.section("Commands"):
+            formatter.write_dl([(command.name, command.get_short_help_str(WHOLE)) for command in shown])
 
 
 def exit_code_of(fault: Exception) -> int | None:

@@ -31,10 +31,13 @@ def status(home: Home = None, json: AsJson = False) -> None:
 def candidates(home: Home = None, json: AsJson = False) -> None:
     """List the symbols that may be bought, each with its latest verdict.
 
+    "spent" is a candidate that had its chance: it is not bought again in this session.
+
     Example: execution candidates
     """
     from cli.ledger_rows import candidates as rows
     from cli.views_run import show
+    from shared.domain.words import reason_in_words
 
     columns = {
         "symbol": "symbol",
@@ -45,7 +48,7 @@ def candidates(home: Home = None, json: AsJson = False) -> None:
         "at": "judged",
         "reason": "verdict",
     }
-    show("Candidates", rows, columns, json)
+    show("Candidates", rows, columns, json, words={"reason": reason_in_words})
 
 
 def intents(session: Session = None, home: Home = None, json: AsJson = False) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 import typer
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cli.ledger import reading
 from cli.ledger_rows import VerdictView, sessions_of, verdicts
@@ -19,14 +21,17 @@ from shared.domain import calendar
 from shared.domain.words import figures_in_words, reason_in_words
 
 Ask = Callable[[sqlite3.Connection], Sequence[Struct]]
+Words = Mapping[str, Callable[[str], str]]
 AskSession = Callable[[sqlite3.Connection, dt.date | None], Sequence[Struct]]
 
+NO_WORDS: Final[Words] = {}
 
-def show(title: str, ask: Ask, columns: Mapping[str, str], as_json: bool) -> None:
-    """All rows. Raises Trouble where there is no ledger to ask."""
+
+def show(title: str, ask: Ask, columns: Mapping[str, str], as_json: bool, words: Words = NO_WORDS) -> None:
+    """All rows. words: field → what a code of it means, for people. Raises Trouble where there is no ledger to ask."""
     with reading(settings_of_home().ledger) as database:
         found = ask(database)
-    _print(title, found, columns, as_json)
+    _print(title, found, columns, as_json, words)
 
 
 def show_of_session(
@@ -77,11 +82,15 @@ def standing(found: Sequence[VerdictView], moment: dt.datetime) -> list[VerdictV
     return [verdict for verdict in found if verdict.at == max(before)]
 
 
-def _print(title: str, found: Sequence[Struct], columns: Mapping[str, str], as_json: bool) -> None:
+def _print(
+    title: str, found: Sequence[Struct], columns: Mapping[str, str], as_json: bool, words: Words = NO_WORDS
+) -> None:
     if as_json:
         print_json(found)
-    else:
-        print_table(title, found, columns, nothing=f"{title}: none")
+        return
+    for field, meaning in words.items():
+        found = [replace(row, **{field: meaning(code)}) if (code := getattr(row, field)) else row for row in found]
+    print_table(title, found, columns, nothing=f"{title}: none")
 
 
 def _session(text: str | None, known: Sequence[dt.date]) -> dt.date | None:

@@ -124,8 +124,9 @@ def size_in_words(size: Size) -> str:
     dollars = min(size.wanted, size.most)
     changed = "" if size.as_configured else "; by the configuration of now it would be another number"
     return (
-        f"{size.shares:,} shares: {size.equity:,.2f} x {words.percent(size.base_fraction, 2)} x scale {size.scale:.4f} "
-        f"x (1 - penalty {size.penalty:.4f}) = {size.wanted:,.2f} dollars{capped}, / limit {words.price(size.limit)} = "
+        f"{size.shares:,} shares: {size.equity:,.2f} x {words.percent(size.base_fraction, 2)} x {size.scale:.4f} for "
+        f"its volatility x (1 - {size.penalty:.4f} for what moves like it) = {size.wanted:,.2f} dollars{capped}, "
+        f"/ limit {words.price(size.limit)} = "
         f"{dollars / size.limit:,.2f}, whole shares; at risk {size.risk:,.2f} down to the stop {words.price(size.stop)}"
         f"{changed}"
     )

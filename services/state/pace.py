@@ -195,7 +195,7 @@ class Conducted:
                 unit.want_reconciliation("trade updates are missing")
             return False
         if not snapshots.reconciled(unit):
-            actions.reconcile(unit, "start: nothing is planned before ledger and broker were compared")
+            actions.reconcile(unit, snapshots.AT_START)
             return False
         return True
 

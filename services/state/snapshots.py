@@ -27,6 +27,7 @@ from shared.contracts.vocabulary import ActionKind, OrderClass, OrderKind, Order
 from shared.domain.order_life import BROKER_WORDS, Event
 
 EACH_MINUTE: Final = "each minute"
+AT_START: Final = "start: nothing is planned before ledger and broker were compared"
 NO_SHARES: Final = Decimal(0)
 CLOCKS_APART_S: Final = 60.0
 CLOCKS_DIFFER: Final = "clocks_apart_s"

@@ -54,6 +54,7 @@ from services.state.records import (
     SplitRow,
     VerdictRow,
 )
+from services.state.remembered import Remembering
 from shared.contracts.decisions import Decided
 from shared.contracts.message import Message
 from shared.contracts.orders import BrokerEvent
@@ -295,7 +296,10 @@ class Store:
     @classmethod
     def in_memory(cls) -> Self:
         """A ledger without a file, for a backtest or a test."""
-        store = cls(_configured(sqlite3.connect(":memory:", isolation_level=None, cached_statements=CACHED_STATEMENTS)))
+        database = sqlite3.connect(
+            ":memory:", isolation_level=None, cached_statements=CACHED_STATEMENTS, factory=Remembering
+        )
+        store = cls(_configured(database))
         with store._plain_transaction():
             _migrate(store._db)
         store._take_over()

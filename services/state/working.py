@@ -136,7 +136,7 @@ def _planned(unit: Unit, judging: Judging, setup: Setup, symbol: str) -> Sequenc
     if market is None or unit.store.open_actions_of(symbol):
         return ()
     if not snapshots.reconciled(unit):
-        unit.want_reconciliation("start: nothing is planned before ledger and broker were compared")
+        unit.want_reconciliation(snapshots.AT_START)
         return ()
     return plan(judging.book(symbol), market, setup.rules, setup.salt)
 

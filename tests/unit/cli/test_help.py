@@ -49,3 +49,15 @@ def test_the_home_may_stand_before_or_after_the_command(execute: Execute, capsys
     said = capsys.readouterr().err.splitlines()
     assert said[0] == said[1]
     assert "no ledger at somewhere/data" in said[0]
+
+
+def test_a_narrow_terminal_gets_every_commands_whole_sentence(
+    execute: Execute, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    execute("--help")
+    told = capsys.readouterr().out
+    _, _, commands = told.partition("Commands:")
+    assert "Sell everything: entries and stops are cancelled" in commands
+    assert "..." not in commands
+    assert max(map(len, told.splitlines())) <= 80

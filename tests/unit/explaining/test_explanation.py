@@ -47,7 +47,9 @@ def test_the_size_is_told_by_its_formula() -> None:
     assert size is not None
     assert size.wanted == pytest.approx(800.0)  # 100,000 x 2 % x 0.5 x 0.8; / 101 = 7.92
     assert (size.shares, size.risk, size.as_configured) == (7, 14.0, True)
-    assert "7 shares: 100,000.00 x 2.00 % x scale 0.5000 x (1 - penalty 0.2000) = 800.00 dollars" in size_in_words(size)
+    told = size_in_words(size)
+    assert "7 shares: 100,000.00 x 2.00 % x 0.5000 for its volatility" in told
+    assert "x (1 - 0.2000 for what moves like it) = 800.00 dollars" in told
     assert "/ limit 101.00 = 7.92, whole shares; at risk 14.00 down to the stop 99.00" in size_in_words(size)
 
 

@@ -1,7 +1,8 @@
 """A database in memory that answers a question it was just asked without asking again.
 
-A simulated session asks SQLite eighty thousand questions, and most tables have not changed since the last time. Every
-statement passes here, so what is remembered of a table is forgotten with the next write to it.
+A session asks SQLite tens of thousands of questions, and most tables have not changed since the last time. Nobody else
+can write to a database in memory, and every statement to it passes here: what is remembered of a table is forgotten
+with the next write to it.
 """
 
 from __future__ import annotations

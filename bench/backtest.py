@@ -63,7 +63,7 @@ def _round(file: Path) -> dict[str, Any]:
 
 def measure(file: Path) -> None:
     """One backtest over the whole file; prints what it took as JSON."""
-    from cli.backtest import keep, play_all, variables_of
+    from cli.backtest import keep, play_all, scratch_ledger, variables_of
     from cli.market import sessions_from
     from cli.options import settings_of_home
     from cli.outcome import outcome_of
@@ -71,7 +71,6 @@ def measure(file: Path) -> None:
     from cli.playing import settings_with
     from cli.replay_run import Asked, play_of
     from services.market_data.recorded_source import sessions_in
-    from services.state.store import Store
     from shared.runtime.loop import Stop
 
     days = sessions_in(file)
@@ -81,7 +80,7 @@ def measure(file: Path) -> None:
     settings = settings_with(variables_of(play))
     settings.data_folder.mkdir(parents=True)
     began, began_cpu = time.perf_counter(), time.process_time()
-    store = Store.in_memory()
+    store = scratch_ledger()
     play_all(settings, store, sessions_from(play.first, play.last), Stop())
     keep(settings, play, store, Start.FIRST)
     outcome = outcome_of(settings, play, 0)

@@ -12,6 +12,7 @@ from cli.columns.market import Unfit
 from cli.columns.play import columns_of
 from cli.columns.play import play as play_on_columns
 from cli.inprocess.engine import Engine
+from cli.inprocess.remembered import Remembering
 from cli.options import settings_of_home
 from cli.play import Play, Start, begin, start_of
 from cli.playing import settings_with
@@ -45,7 +46,7 @@ def run(asked: Asked, bar_by_bar: bool, as_json: bool) -> int:
     try:
         start = start_of(settings.data_folder, play)
         began = time.monotonic()
-        store = Store.in_memory()
+        store = scratch_ledger()
         why = play_all(settings, store, market.sessions_from(play.first, play.last), stop, bar_by_bar=bar_by_bar)
         keep(settings, play, store, start)
         seconds = time.monotonic() - began
@@ -55,6 +56,11 @@ def run(asked: Asked, bar_by_bar: bool, as_json: bool) -> int:
     finally:
         lock.release()
     return show(settings, play, seconds, as_json, bar_by_bar=why)
+
+
+def scratch_ledger() -> Store:
+    """The ledger of a backtest while it runs."""
+    return Store.in_memory(Remembering)
 
 
 def variables_of(play: Play) -> dict[str, str]:

@@ -6,13 +6,13 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Final, Self
 
+from cli.inprocess.remembered import Remembering
 from services.exchange.book import Book, Changes, Price
 from services.exchange.exchange import Exchange
 from services.exchange.orders import Execution, Order, Position
 from services.state.model import Order as OrderRow
 from services.state.model import Position as PositionRow
 from services.state.records import FillRow
-from services.state.remembered import Remembering
 from services.state.store import Store
 
 FULL: Final = 2

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 
-from cli.backtest import play_all, variables_of
+from cli.backtest import play_all, scratch_ledger, variables_of
 from cli.ledger import reading
 from cli.market import sessions_from
 from cli.play import Market as Played
@@ -19,7 +19,6 @@ from cli.reporting.report import report_of
 from cli.reporting.rows import Market
 from cli.sweeping.folder import Asked, Result
 from cli.sweeping.grid import Point
-from services.state.store import Store
 from shared.runtime.loop import Stop
 from shared.runtime.settings import Settings, load_settings
 
@@ -41,7 +40,7 @@ def settings_of(asked: Asked, point: Point, home: Path) -> Settings:
 def result_of(asked: Asked, point: Point, home: Path, stop: Stop) -> Result:
     """Play it. Raises cli.backtest.Stopped."""
     settings = settings_of(asked, point, home)
-    store = Store.in_memory()
+    store = scratch_ledger()
     play_all(settings, store, sessions_from(asked.first, asked.last), stop)
     with tempfile.TemporaryDirectory() as scratch:
         ledger = Path(scratch) / "ledger.sqlite"

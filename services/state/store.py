@@ -54,7 +54,6 @@ from services.state.records import (
     SplitRow,
     VerdictRow,
 )
-from services.state.remembered import Remembering
 from shared.contracts.decisions import Decided
 from shared.contracts.message import Message
 from shared.contracts.orders import BrokerEvent
@@ -294,11 +293,9 @@ class Store:
         return store
 
     @classmethod
-    def in_memory(cls) -> Self:
-        """A ledger without a file, for a backtest or a test."""
-        database = sqlite3.connect(
-            ":memory:", isolation_level=None, cached_statements=CACHED_STATEMENTS, factory=Remembering
-        )
+    def in_memory(cls, kind: type[sqlite3.Connection] = sqlite3.Connection) -> Self:
+        """A ledger without a file, for a backtest or a test. kind: the connection that keeps it."""
+        database = sqlite3.connect(":memory:", isolation_level=None, cached_statements=CACHED_STATEMENTS, factory=kind)
         store = cls(_configured(database))
         with store._plain_transaction():
             _migrate(store._db)

@@ -115,6 +115,29 @@ def test_a_dividend_over_night_is_in_the_next_opening(world: World) -> None:
     assert (account.cash, account.opening_equity) == (CASH + 40, CASH + 40)
 
 
+def test_money_taken_out_is_no_loss_and_money_paid_in_hides_none(world: World) -> None:
+    open_session(world)
+    qty = buy(world)
+    world.broker.cash -= 20_000
+    out = minutes(world, 24, 26)
+    assert (out.stopped, out.peak_equity) == ("", CASH - 20_000)
+    world.broker.cash += 50_000
+    world.bars(OPEN + 27 * MINUTE, {"AAPL": 40.10})
+    for number in (27, 28, 29):
+        world.second(OPEN + number * MINUTE)
+    paid_in = world.store.account()
+    assert (paid_in.equity, paid_in.peak_equity, paid_in.stopped) == (CASH + 30_000 - 60 * qty, CASH + 30_000, "")
+    told = [text for (text,) in world.store._db.execute("SELECT text FROM journal WHERE kind = 'money_moved'")]
+    assert [text.split()[0] for text in told] == ["-20,000.00", "+50,000.00"]
+
+
+def test_money_taken_out_over_night_is_no_drawdown(world: World) -> None:
+    open_session(world)
+    world.broker.cash -= 30_000
+    account = open_session(world, OVER_NIGHT)
+    assert (account.opening_equity, account.peak_equity, account.stopped) == (CASH - 30_000, CASH - 30_000, "")
+
+
 def test_an_account_that_holds_other_shares_is_not_taken_for_one_that_lost_them(world: World) -> None:
     hold(world, "GOOG", 100, 500)
     open_session(world)

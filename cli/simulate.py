@@ -50,6 +50,9 @@ def simulate(
     faults: Annotated[
         bool, typer.Option("--faults/--no-faults", help="Without faults a seed is one day in which nothing goes wrong.")
     ] = True,
+    free: Annotated[
+        bool, typer.Option("--free", help="By the wall clock, as live: the market does not wait for who was killed.")
+    ] = False,
     jobs: Annotated[int, typer.Option("--jobs", help="Processes that play at once; 0: one for each core.")] = 0,
     shrink: Annotated[
         bool, typer.Option("--shrink/--no-shrink", help="Whether a failing seed's faults are made as few as can be.")
@@ -58,17 +61,20 @@ def simulate(
 ) -> None:
     """Play simulated sessions in which processes die and messages are lost, and audit what comes of them.
 
-    Each seed is played twice, without faults and with them. A seed that fails prints what is off, the fewest faults
-    that still make it fail, and the command that repeats it; exit code 1. The order of what is printed is that of the
-    seeds, whatever the number of processes.
+    Each seed is played twice, without faults and with them, and must end with the same ledger; with --free once. A
+    seed that fails prints what is off, the fewest faults that still make it fail, and the command that repeats it; exit
+    code 1. The order of what is printed is that of the seeds, whatever the number of processes.
 
     Example: execution simulate --seed 1 --seeds 20
     """
     if seeds < 1 or seconds < 0 or steps < 0 or jobs < 0:
         raise Trouble("--seeds must be 1 or more, --seconds, --steps and --jobs 0 or more")
     from cli.simulation import many, trial
+    from shared.runtime.settings import Pace
 
-    play = partial(trial.try_seed if faults else trial.undisturbed, minutes=steps)
+    pace = Pace.FREE if free else Pace.CONDUCTED
+    again = partial(_again, steps, faults=faults, free=free)
+    play = partial(trial.try_seed if faults else trial.undisturbed, minutes=steps, pace=pace)
     at_once = min(jobs or os.cpu_count() or 1, seeds)
     started = time.monotonic()
     numbers = range(seed, seed + seeds)
@@ -76,15 +82,15 @@ def simulate(
     for _, outcome in zip(tracked(numbers, "simulating"), many.outcomes(numbers, play, at_once), strict=True):
         played, sessions = played + 1, sessions + outcome.sessions
         if outcome.failed:
-            shown = trial.shrunk(outcome, steps) if shrink else outcome
-            told = _told(shown, played, sessions, started, _again(shown.seed, steps, faults=faults))
+            shown = trial.shrunk(outcome, steps, pace) if shrink else outcome
+            told = _told(shown, played, sessions, started, again(shown.seed))
             print_json(told) if json else _tell_failure(told)
             raise typer.Exit(1)
         if not json:
             _tell_one(outcome)
         if seconds and time.monotonic() - started > seconds:
             break
-    told = _told(outcome, played, sessions, started, _again(outcome.seed, steps, faults=faults))
+    told = _told(outcome, played, sessions, started, again(outcome.seed))
     if json:
         print_json(told)
     else:
@@ -122,6 +128,6 @@ def _tell_failure(told: Told) -> None:
     typer.echo(f"again: {told.again}")
 
 
-def _again(seed: int, steps: int, *, faults: bool) -> str:
+def _again(steps: int, seed: int, *, faults: bool, free: bool) -> str:
     lasting = f" --steps {steps}" if steps else ""
-    return f"execution simulate --seed {seed}{lasting}{'' if faults else ' --no-faults'}"
+    return f"execution simulate --seed {seed}{lasting}{'' if faults else ' --no-faults'}{' --free' if free else ''}"

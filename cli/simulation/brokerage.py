@@ -9,15 +9,17 @@ from typing import Final
 from cli.simulation.disk import BookDisk
 from cli.simulation.processes import Process
 from cli.simulation.world import Killed, World
+from services.exchange.__main__ import keep_time
 from services.exchange.book import Book
 from services.exchange.exchange import Exchange, new_book
 from services.exchange.market import Market
 from services.exchange.orders import Update
-from services.exchange.service import PROGRESS, BusSteps, read_progress
-from services.exchange.venue import TickClock, Venue
+from services.exchange.service import PROGRESS, BusSteps, read_progress, ticks_after
+from services.exchange.venue import Clock, TickClock, Venue
 from shared.contracts import streams
 from shared.contracts.market import Bar
-from shared.runtime.loop import Steps
+from shared.contracts.message import Message
+from shared.runtime.loop import FreePace, Pace, Steps
 
 FIRST_INSTANT: Final = dt.datetime(1993, 1, 29, tzinfo=dt.UTC)
 
@@ -31,7 +33,7 @@ class ExchangeProcess(Process):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._disk = BookDisk(self._kept)
-        self.clock = TickClock(FIRST_INSTANT)
+        self.clock = self._clock(FIRST_INSTANT)
         book = new_book(world.settings.exchange, world.settings.run.salt, self.clock.now())
         self.venue: Venue | None = None
         self._open(book)
@@ -56,7 +58,7 @@ class ExchangeProcess(Process):
 
     def start(self) -> None:
         if self.venue is None:
-            self.clock = TickClock(read_progress(self._disk.note(PROGRESS), "").at)
+            self.clock = self._clock(read_progress(self._disk.note(PROGRESS), "").at)
             self._open(self._disk.load())
             self.world.listener.reconnect()
         super().start()
@@ -66,7 +68,23 @@ class ExchangeProcess(Process):
         life = self._life
         progress = read_progress(self._disk.note(PROGRESS), f"{life.run_id}/{life.epoch}")
         bars = streams.names(["bars"], self.world.parts)
-        return BusSteps(self.venue, _NoAudience(), progress, bars, self.clock.move_to)
+        move_to = self.clock.move_to if isinstance(self.clock, TickClock) else lambda now: None
+        return BusSteps(self.venue, _NoAudience(), progress, bars, move_to)
+
+    def pace(self) -> Pace:
+        return FreePace([self._keep_time], ticks_after, 0) if self.is_free else super().pace()
+
+    def time_passed(self) -> None:
+        """By the wall clock days end also where nobody says anything."""
+        if self.is_free and self._steps is not None and self._unsent is None and self.world.now >= self.alive_from:
+            self.step(next(self._batches))
+
+    def _keep_time(self) -> Sequence[Message]:
+        assert self.venue is not None
+        return keep_time(self.venue)
+
+    def _clock(self, at: dt.datetime) -> Clock:
+        return self.world.wall or TickClock(at)
 
     def die(self, death: Killed) -> None:
         super().die(death)
@@ -75,7 +93,8 @@ class ExchangeProcess(Process):
         self.world.listener.disconnect()
 
     def _open(self, book: Book) -> None:
-        self.venue = Venue(Exchange(book, self.world.settings.exchange), Market(), self.clock, self._disk)
+        exchange = Exchange(book, self.world.settings.exchange, at_once=self.is_free)
+        self.venue = Venue(exchange, Market(), self.clock, self._disk)
         self.venue.listen(self._tell)
 
     def _kept(self, point: str) -> None:

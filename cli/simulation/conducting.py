@@ -21,6 +21,7 @@ class ConductorProcess:
     """Gives time. What it remembers over its death is the last session that is over and the last settled minute."""
 
     name = "conductor"
+    over_at = TickPhase.ACT  # the phase that ends a minute
 
     def __init__(self, world: World, sessions: Sequence[Session]) -> None:
         self._world = world
@@ -79,7 +80,7 @@ class ConductorProcess:
             if self._awaited.events is not None:
                 self._events = self._awaited.events
             self._awaited = None
-            if self._steps[self._place].phase is TickPhase.ACT:
+            if self._steps[self._place].phase is self.over_at:
                 self._reached = self._steps[self._place].at
             self._place += 1
             if self._place == len(self._steps):
@@ -126,7 +127,7 @@ class ConductorProcess:
     def _left(self, session: Session) -> list[Step]:
         """As the conductor's own: from the beginning of the last tick's minute on, or what a new bus needs."""
         assert self._life is not None
-        steps = list(steps_of(session))
+        steps = self._steps_of(session)
         tick = None
         for entry in self._world.bus.read({"clock": "0"}, epoch=self._life.epoch):
             tick = entry.message if isinstance(entry.message, Tick) else tick
@@ -138,6 +139,9 @@ class ConductorProcess:
         while place and steps[place].phase not in (TickPhase.OPEN, TickPhase.FEED, TickPhase.CLOSE):
             place -= 1
         return steps[place:]
+
+    def _steps_of(self, session: Session) -> list[Step]:
+        return list(steps_of(session))
 
     def die(self, death: Killed) -> None:
         self._forget()

@@ -10,14 +10,16 @@ from cli.simulation.disk import UNSYNCED, SimulatedStore
 from cli.simulation.faults import Do
 from cli.simulation.world import IDLE_S, LIFE_CHECK_S, Killed, World
 from services.market_data.service import MarketData
+from services.signals.__main__ import decide
 from services.signals.service import Signals
+from services.state.__main__ import Seconds
 from services.state.service import BusLife, State
 from services.state.store import Fenced, LedgerFull
 from shared.contracts import streams
 from shared.contracts.clock import TickPhase
 from shared.contracts.outgoing import Outgoing
 from shared.runtime.bus import Bus, BusDown, Entry, Life
-from shared.runtime.loop import ConductedPace, Plain, Reads, Steps
+from shared.runtime.loop import ConductedPace, FreePace, Pace, Plain, Reads, Steps
 
 ACTS_AT: Final[Mapping[str, frozenset[TickPhase]]] = {
     "market_data": frozenset({TickPhase.OPEN, TickPhase.HISTORY, TickPhase.FEED, TickPhase.CLOSE}),
@@ -69,10 +71,20 @@ class Process:
         for name in self._reads.free:
             if bus.has_new(name, positions.get(name, "0")):
                 return True
+        if self.is_free:
+            return any(bus.has_new(name, positions.get(name, "0")) for name in self._reads.covered)
         try:
             return self._reader.has_tick(positions.get("clock", "0"))
         except BusDown:
             return True
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it goes by the wall clock."""
+        return self.world.wall is not None
+
+    def pace(self) -> Pace:
+        return ConductedPace(block_ms=0)
 
     def may_start(self) -> bool:
         """Others wait until state has opened the bus."""
@@ -111,8 +123,7 @@ class Process:
                 for entry in self._reader.read_up_to(name, "0", self._positions[name]):
                     if entry.message is not None:
                         steps.remember(entry.message)
-        pace = ConductedPace(block_ms=0)
-        self._batches = iter(pace.batches(cast("Bus", self._reader), self._reads, self._positions))
+        self._batches = iter(self.pace().batches(cast("Bus", self._reader), self._reads, self._positions))
         self._steps = steps
 
     def await_life(self) -> Life | None:
@@ -158,6 +169,7 @@ class Process:
 class MarketDataProcess(Process):
     name = "market_data"
     covered = ("candidates", "positions")
+    is_free = False  # its feed is given minute by minute in both paces
 
     def build(self) -> Steps:
         settings = self.world.settings
@@ -174,6 +186,9 @@ class MarketDataProcess(Process):
 class SignalsProcess(Process):
     name = "signals"
     covered = ("daily", "candidates", "positions", "bars")
+
+    def pace(self) -> Pace:
+        return FreePace(after=decide) if self.is_free else super().pace()
 
     def build(self) -> Steps:
         settings = self.world.settings
@@ -194,6 +209,10 @@ class StateProcess(Process):
 
     def may_start(self) -> bool:
         return True
+
+    def pace(self) -> Pace:
+        wall = self.world.wall
+        return FreePace(inlets=[Seconds(wall.now)], block_ms=0) if wall is not None else super().pace()
 
     def build(self) -> Steps:
         world = self.world
@@ -225,7 +244,7 @@ class StateProcess(Process):
 
     def turn_over(self) -> None:
         try:
-            self.step(())
+            self.step(next(self._batches) if self.is_free else ())
         except Fenced:
             self.world.note("the frozen state woke up and was refused")
 

@@ -23,6 +23,7 @@ from cli.simulation.brokerage import ExchangeProcess
 from cli.simulation.conducting import ConductorProcess
 from cli.simulation.disk import SimulatedStore
 from cli.simulation.faults import MACHINES, Do, Fault, draw_faults, storm
+from cli.simulation.feeding import FeedProcess
 from cli.simulation.listening import ListenerProcess
 from cli.simulation.market import SYMBOLS, SimulatedMarket
 from cli.simulation.processes import MarketDataProcess, SignalsProcess, StateProcess
@@ -37,7 +38,7 @@ from shared.contracts.vocabulary import Queue
 from shared.domain import calendar
 from shared.domain.calendar import Session
 from shared.runtime.logs import configure_logs
-from shared.runtime.settings import LogSettings, Settings
+from shared.runtime.settings import LogSettings, Pace, Settings
 
 FIRST: Final = dt.date(2019, 1, 2)
 LAST: Final = dt.date(2019, 12, 31)
@@ -55,6 +56,10 @@ class Case(Struct, frozen=True):
     sessions: tuple[Session, ...]
     faults: tuple[Fault, ...]
     settings: Settings
+
+    @property
+    def is_free(self) -> bool:
+        return self.settings.run.pace is Pace.FREE
 
 
 class Outcome(Struct, frozen=True):
@@ -78,7 +83,13 @@ class Outcome(Struct, frozen=True):
         return bool(self.findings)
 
 
-def case_of(seed: int, minutes: int = 0, faults: int | None = None, points: Sequence[str] = MACHINES) -> Case:
+def case_of(
+    seed: int,
+    minutes: int = 0,
+    faults: int | None = None,
+    points: Sequence[str] = MACHINES,
+    pace: Pace = Pace.CONDUCTED,
+) -> Case:
     """The case of a seed. minutes: how long it is played, in whole sessions; 0: as the seed draws it.
 
     faults: how many, at `points`; None: as the seed draws them.
@@ -93,7 +104,7 @@ def case_of(seed: int, minutes: int = 0, faults: int | None = None, points: Sequ
     settings = Settings.model_validate(
         {
             "run": {
-                "pace": "conducted",
+                "pace": pace,
                 "salt": str(seed),
                 "installation": INSTALLATION,
                 "executors": draws.choice((1, 1, 2)),
@@ -162,14 +173,19 @@ def prepare() -> None:
     gc.set_threshold(*RARELY)  # little is left in cycles; looking for it was a tenth of the time
 
 
-def undisturbed(seed: int, minutes: int = 0) -> Outcome:
+def undisturbed(seed: int, minutes: int = 0, pace: Pace = Pace.CONDUCTED) -> Outcome:
     """The day of a seed in which nothing goes wrong, its processes taking turns and audited at every step."""
-    return with_faults(case_of(seed, minutes, faults=0))
+    return with_faults(case_of(seed, minutes, faults=0, pace=pace))
 
 
-def try_seed(seed: int, minutes: int = 0) -> Outcome:
-    """Both days of a seed. What is off in the day without faults is told first."""
-    case = case_of(seed, minutes)
+def try_seed(seed: int, minutes: int = 0, pace: Pace = Pace.CONDUCTED) -> Outcome:
+    """Both days of a seed. What is off in the day without faults is told first.
+
+    By the wall clock the market does not wait for who was killed: there is one day, and no ledger to compare it with.
+    """
+    case = case_of(seed, minutes, pace=pace)
+    if case.is_free:
+        return with_faults(case)
     plain = without_faults(case)
     if plain.failed:
         return plain
@@ -177,12 +193,12 @@ def try_seed(seed: int, minutes: int = 0) -> Outcome:
     return structs.replace(disturbed, sessions=plain.sessions + disturbed.sessions)
 
 
-def shrunk(outcome: Outcome, minutes: int = 0) -> Outcome:
+def shrunk(outcome: Outcome, minutes: int = 0, pace: Pace = Pace.CONDUCTED) -> Outcome:
     """The same failure with as few of its faults as possible."""
-    case = case_of(outcome.seed, minutes)
+    case = case_of(outcome.seed, minutes, pace=pace)
     if not outcome.faults:
         return outcome
-    expected = without_faults(case).digest
+    expected = "" if case.is_free else without_faults(case).digest
     name = outcome.findings[0].invariant
 
     def fails(faults: Sequence[Fault]) -> bool:
@@ -210,13 +226,26 @@ def first_difference(case: Case) -> str:
 
 
 def terms_of(case: Case) -> Terms:
-    """What the case's settings allow. In a conducted run trading time is whole minutes, so that is what gaps last."""
+    """What the case's settings allow. In a conducted run trading time is whole minutes, so that is what gaps last.
+
+    By the wall clock time goes on while somebody stands still: shares may be bare, and orders late, for as long.
+    """
     rules = case.settings.rules
-    return Terms(
+    terms = Terms(
         max_positions=rules.limits.max_positions,
         max_orders=rules.limits.max_orders,
         span_minutes=rules.breakout.minutes,
         only_we_sell=all(fault.do is not Do.HAND_SELL for fault in case.faults),
+    )
+    if not case.is_free:
+        return terms
+    still_s = sum(fault.seconds * fault.times for fault in case.faults)
+    gap_s = rules.protection.max_gap + still_s
+    return structs.replace(
+        terms,
+        valid_for_s=rules.entry.valid_for + still_s,
+        gap_s=gap_s,
+        pending_s=rules.entry.partial_for + gap_s,
     )
 
 
@@ -226,7 +255,7 @@ def _at_the_end(world: World, case: Case) -> Sequence[Finding]:
         bars=frozenset(world.bars),
         only_we_cancel=True,
         # A stop that a person cancels is missed until the next tick; a refused one until the next attempt.
-        gap_s=60.0 * sum(fault.do in (Do.HAND_CANCEL, Do.HAND_SELL) for fault in world.plan.hit),
+        gap_s=terms_of(case).gap_s + 60.0 * sum(fault.do in (Do.HAND_CANCEL, Do.HAND_SELL) for fault in world.plan.hit),
     )
     before = read_ledger(world.store.database)
     found = audit(world.broker_view(), before, terms, SETTLED)
@@ -245,7 +274,7 @@ def world_of(case: Case) -> World:
             StateProcess(world),
             ExchangeProcess(world),
             ListenerProcess(world),
-            ConductorProcess(world, case.sessions),
+            (FeedProcess if case.is_free else ConductorProcess)(world, case.sessions),
             (MarketDataProcess(world), SignalsProcess(world), *workers),
         )
     )

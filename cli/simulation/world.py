@@ -4,8 +4,8 @@ The services, paces, stores and the executor's code are the ones that run in ope
 them: the bus, the line to the broker, the disk, the clocks, and death. A process that is killed is made anew from what
 is durable, in the same order of steps as its `__main__` and shared/runtime/loop.py do it.
 
-Virtual machine time stands still while anybody has something to do, and goes on in small steps where nobody has;
-trading time is the conductor's.
+Virtual machine time stands still while anybody has something to do, and goes on in small steps where nobody has.
+Trading time is the conductor's; in free pace it is the wall clock's, which goes with the machine's.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ from shared.runtime.halt import HaltFile
 from shared.runtime.settings import Settings
 
 IDLE_S: Final = 0.25
+QUIET_S: Final = 5.0
+"""Seconds that pass at once by the wall clock where nothing is under way."""
 LIFE_CHECK_S: Final = 1.0
 STUCK_S: Final = 300.0
 SETTLE_S: Final = 20.0
@@ -86,6 +88,21 @@ class MemoryHalt(HaltFile):
         self._level = level
 
 
+class Wall:
+    """The wall clock of a run in free pace: trading time goes on with the machine's. since: seconds of the machine."""
+
+    def __init__(self, since: Callable[[], float]) -> None:
+        self._since = since
+        self._base = dt.datetime(1993, 1, 29, tzinfo=dt.UTC)
+
+    def now(self) -> dt.datetime:
+        return self._base + dt.timedelta(seconds=self._since())
+
+    def go_to(self, at: dt.datetime) -> None:
+        """A night passes at once; it never goes back."""
+        self._base = max(at - dt.timedelta(seconds=self._since()), self._base)
+
+
 class Actor(Protocol):
     """Something that can be given a turn."""
 
@@ -121,7 +138,7 @@ class Leader(Actor, Protocol):
         """What it waits for."""
 
 
-class BrokerSide(Actor, Protocol):
+class BrokerSide(Timed, Protocol):
     """The exchange. venue: None while it is down. updates: number of its last trade update."""
 
     venue: Venue | None
@@ -169,6 +186,7 @@ class World:
         draws: random.Random,
         terms: Terms,
     ) -> None:
+        self.wall = None if setup.conducted else Wall(lambda: self.now)
         self.settings = settings
         self.setup = setup
         self.source = source
@@ -240,11 +258,16 @@ class World:
 
     def idle(self) -> None:
         """Nobody has anything to do: time goes on, and who waits for time looks at it."""
-        self.now += IDLE_S
-        for actor in (self.state, self.listener):
+        self.now += self._rest()
+        for actor in (self.exchange, self.state, self.listener):
             if actor.name not in self._active:
                 self._act(actor, actor.time_passed)
         self.look()
+
+    def _rest(self) -> float:
+        """How long nobody does anything: by the wall clock a day is long, and most of it nothing is under way."""
+        under_way = self.wall is None or self._active or self.store.has_open_actions() or any(self.bus.jobs.values())
+        return IDLE_S if under_way else QUIET_S
 
     def let_pass(self, seconds: float) -> None:
         """The others act for so long; whoever is active now is not among them."""

@@ -54,7 +54,8 @@ def build_venue(settings: Settings, path: Path) -> tuple[Venue, BookFile]:
         raise file.damaged(fault) from fault
     clock: Clock = TickClock(progress.at) if settings.run.pace is Pace.CONDUCTED else WallClock()
     book = kept or first_book(settings.exchange, settings.run.salt, clock, file)
-    return Venue(Exchange(book, settings.exchange), Market(), clock, file), file
+    exchange = Exchange(book, settings.exchange, at_once=settings.run.pace is Pace.FREE)
+    return Venue(exchange, Market(), clock, file), file
 
 
 def first_book(rules: ExchangeSettings, salt: str, clock: Clock, file: BookFile) -> Book:

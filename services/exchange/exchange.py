@@ -23,6 +23,8 @@ from shared.contracts.money import tick
 
 HUNDRED: Final = Decimal(100)
 NINE_DECIMALS: Final = Decimal("0.000000001")
+MINUTE: Final = dt.timedelta(minutes=1)
+FRESH: Final = dt.timedelta(seconds=90)
 
 
 def new_book(rules: ExchangeRules, salt: str, now: dt.datetime) -> Book:
@@ -31,11 +33,17 @@ def new_book(rules: ExchangeRules, salt: str, now: dt.datetime) -> Book:
 
 
 class Exchange:
-    """One account at the broker and its market."""
+    """One account at the broker and its market.
 
-    def __init__(self, book: Book, rules: ExchangeRules) -> None:
+    at_once: an order that is sent during a session meets the last price, if that is not older than `FRESH`, and not
+    only bars that begin later: by the wall clock a bar is known when it is over, and nobody's broker waits so long.
+    """
+
+    def __init__(self, book: Book, rules: ExchangeRules, *, at_once: bool = False) -> None:
         self.book = book
         self.rules = rules
+        self._at_once = at_once
+        self._newest: dict[str, tuple[dt.datetime, Bar]] = {}
 
     def submit(self, request: OrderRequest, now: dt.datetime) -> Order | Refusal:
         """A new order, or why there is none. The order is as it stands after what happens at once."""
@@ -44,7 +52,7 @@ class Exchange:
         if isinstance(terms, Refusal):
             return terms
         refusal = acceptance.submit_refusal(terms, self.book, self.rules)
-        return refusal or life.begin(self.book, self.rules, terms, now)
+        return refusal or self._sent(life.begin(self.book, self.rules, terms, now), now)
 
     def replace(self, order_id: str, request: ReplaceRequest, now: dt.datetime) -> Order | Refusal:
         """The order that takes the place of `order_id`, or why there is none."""
@@ -53,7 +61,7 @@ class Exchange:
         if order is None:
             return refuse(Why.ORDER_UNKNOWN, order_id)
         refusal = acceptance.replace_refusal(order, request, self.book, self.rules)
-        return refusal or life.replace(self.book, self.rules, order, request, now)
+        return refusal or self._sent(life.replace(self.book, self.rules, order, request, now), now)
 
     def cancel(self, order_id: str, now: dt.datetime) -> Refusal | None:
         """None: the request is accepted, which does not mean that the order is cancelled."""
@@ -120,12 +128,24 @@ class Exchange:
         meeting = []
         for bar in rows:
             book.set_price(bar.symbol, bar.close)
+            if self._at_once:
+                self._newest[bar.symbol] = (minute + MINUTE, bar)
             if bar.symbol in waiting:
                 meeting.append(bar)
         for bar in sorted(meeting, key=lambda bar: bar.symbol):
             if bar.symbol not in book.account.halted:
                 fills.match_bar(book, self.rules, bar, minute, now)
         fills.end_immediate(book, minute, now)
+
+    def _sent(self, order: Order, now: dt.datetime) -> Order:
+        """`order` after it met the last price, where that is to be met."""
+        found = self._newest.get(order.symbol)
+        if found is None or order.symbol in self.book.account.halted or not hours.trades_in(now):
+            return order
+        end, bar = found
+        if now - end <= FRESH:
+            fills.meet_last(self.book, self.rules, order, bar, now)
+        return life.standing(self.book, order)
 
     def advance(self, now: dt.datetime) -> None:
         """Whatever is due at or before `now` takes place; nothing ends by its time (`expire` does that)."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from decimal import ROUND_DOWN, ROUND_FLOOR, Decimal
 from typing import Final
+
+from msgspec.structs import replace
 
 from services.exchange import life, matching
 from services.exchange.book import Book
@@ -20,12 +23,21 @@ SMALLEST_TO_CUT: Final = 2
 
 def match_bar(book: Book, rules: ExchangeRules, bar: Bar, minute: dt.datetime, at: dt.datetime) -> None:
     """The open orders in `bar`'s symbol meet it, one after the other. minute: its start; at: time of the fills."""
+    _meet(book, rules, book.open_orders(bar.symbol), bar, minute, at)
+
+
+def meet_last(book: Book, rules: ExchangeRules, order: Order, bar: Bar, now: dt.datetime) -> None:
+    """`order`, just sent, meets the price at which `bar`, the newest of its symbol, has closed."""
+    _meet(book, rules, [order], replace(bar, open=bar.close, high=bar.close, low=bar.close), now, now)
+
+
+def _meet(
+    book: Book, rules: ExchangeRules, orders: Iterable[Order], bar: Bar, minute: dt.datetime, at: dt.datetime
+) -> None:
     prices = matching.prices_of(bar, rules)
     on_offer = matching.shares_on_offer(bar, rules)
     activated: list[Order] = []
-    for queued in sorted(
-        filter(lambda order: _is_live(order, minute), book.open_orders(bar.symbol)), key=matching.sequence
-    ):
+    for queued in sorted(filter(lambda order: _is_live(order, minute), orders), key=matching.sequence):
         order = life.standing(book, queued)  # a sibling's fill may have shrunk or ended it
         if not _is_live(order, minute):
             continue

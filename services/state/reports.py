@@ -150,6 +150,15 @@ def settle_doubts(unit: Unit, since: actions.Waits) -> None:
     _keep_doubts(unit, doubts)
 
 
+def awaits_executions(unit: Unit, symbol: str) -> bool:
+    """Whether the broker shows more of an order of `symbol` filled than is booked: what is held is not known now."""
+    return any(
+        order is not None and order.symbol == symbol and order.filled_qty < doubt.filled
+        for name, doubt in _doubts(unit).items()
+        for order in [unit.store.order(name)]
+    )
+
+
 class Doubt(Struct, frozen=True):
     """The broker showed `filled` shares of an order; reconciled `asked` times since."""
 

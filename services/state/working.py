@@ -9,7 +9,7 @@ from typing import Final, assert_never
 
 from msgspec.structs import replace
 
-from services.state import actions, intents, snapshots
+from services.state import actions, intents, reports, snapshots
 from services.state.admission import Admitted, Refused, judge, planned_entry
 from services.state.judging import Judging
 from services.state.model import (
@@ -133,7 +133,7 @@ def _unplanned(unit: Unit, symbol: str, fault: Exception) -> None:
 
 def _planned(unit: Unit, judging: Judging, setup: Setup, symbol: str) -> Sequence[Planned]:
     market = judging.market()
-    if market is None or unit.store.open_actions_of(symbol):
+    if market is None or unit.store.open_actions_of(symbol) or reports.awaits_executions(unit, symbol):
         return ()
     if not snapshots.reconciled(unit):
         unit.want_reconciliation(snapshots.AT_START)

@@ -10,11 +10,12 @@ import pytest
 from msgspec.structs import replace
 
 from shared.contracts.commands import Arm
-from shared.contracts.decisions import ExitIntent
+from shared.contracts.decisions import ExitIntent, TrimIntent
 from shared.contracts.journal import Alert
-from shared.contracts.orders import ListenerConnected
+from shared.contracts.orders import BrokerEvent, ListenerConnected
 from shared.contracts.rules import EntryRules, Rules
-from shared.contracts.vocabulary import Status
+from shared.contracts.vocabulary import OrderKind, Status, TrimState
+from shared.domain.order_life import CHECKED
 from tests.unit.state.day import ENTRY, LEG, confirmed, mark, of
 from tests.unit.state.world import LIVE, MINUTE, OPEN, QUICK, World, dump, opened
 
@@ -152,3 +153,34 @@ def test_entries_wait_while_the_broker_says_that_the_market_is_closed(world: Wor
     world.broker.says_open = True
     world.second(AT + 61 * SECOND)
     assert world.store.note("broker_is_closed") == ""
+
+
+def test_nothing_is_planned_while_the_broker_shows_more_filled_than_its_executions_tell(world: World) -> None:
+    """`filled` may be heard before what was sold: a stop for those shares would offer them twice."""
+    confirm(world)
+    order = world.store.order(ENTRY)
+    assert order is not None
+    world.broker.fill(ENTRY, order.qty, "100.10")
+    world.executor.forward()
+    world.settle(6)
+    at = AT + MINUTE
+    trim = TrimIntent(id="trim", symbol="AAPL", level="r1", fraction=0.5, price=103.1, cause="bars")
+    world.bars(at, {"AAPL": 103.1})
+    world.second(at)
+    world.bus.publish([of("AAPL", at, trims=(trim,), marks=(mark("AAPL", 103.1),))])
+    world.settle(20)
+    [sale] = [one for one in world.store.open_orders("AAPL") if one.kind is OrderKind.TRIM]
+    told = world.executor.told
+    world.broker.fill(sale.client_order_id, sale.qty, "103.10")
+    shown = world.broker.shown(world.broker.named(sale.client_order_id))
+    world.bus.publish([BrokerEvent(id="checked", at=at, event=CHECKED, order=shown)])
+    before = dump(world.store)["orders"]
+    world.settle(6)
+    assert len(dump(world.store)["orders"]) == len(before), "no order more"
+    assert world.executor.told == told
+    world.executor.forward()
+    world.settle(20)
+    [held] = world.store.list_positions()
+    stops = [one for one in world.store.open_orders("AAPL") if one.kind is OrderKind.STOP]
+    assert (held.qty, held.r1_state) == (order.qty - sale.qty, TrimState.DONE)
+    assert [one.qty for one in stops] == [held.qty]

@@ -40,7 +40,8 @@ proof: setup  ## every recorded session: columns, bar by bar and over processes,
 
 HOURS ?= 1
 simulate: setup  ## fresh seeds of the simulation for HOURS=1
-	$(BIN)/execution simulate --seeds 1000000 --seconds $$(( $(HOURS) * 3600 ))
+	$(BIN)/execution simulate --seeds 1000000 --seconds $$(( $(HOURS) * 1800 ))
+	$(BIN)/execution simulate --free --seeds 1000000 --seconds $$(( $(HOURS) * 1800 ))
 
 KILLS ?= 200
 chaos: setup  ## disturb days over real processes, KILLS=200

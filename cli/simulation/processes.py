@@ -31,14 +31,19 @@ ACTS_AT: Final[Mapping[str, frozenset[TickPhase]]] = {
 
 
 class Process:
-    """One service behind the loop: read, handle, commit, publish. Killed, it starts anew from what is durable."""
+    """One service behind the loop: read, handle, commit, publish. Killed, it starts anew from what is durable.
+
+    always_conducted: it is given ticks in a run by the wall clock too. is_free: it goes by the wall clock.
+    """
 
     name = ""
+    always_conducted = False
     covered: tuple[str, ...] = ()
     free: tuple[str, ...] = ()
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.is_free = world.wall is not None and not self.always_conducted
         self.alive_from = 0.0
         self._reader = OneReader(world.bus, ACTS_AT[self.name])
         self._reads = Reads(
@@ -77,11 +82,6 @@ class Process:
             return self._reader.has_tick(positions.get("clock", "0"))
         except BusDown:
             return True
-
-    @property
-    def is_free(self) -> bool:
-        """Whether it goes by the wall clock."""
-        return self.world.wall is not None
 
     def pace(self) -> Pace:
         return ConductedPace(block_ms=0)
@@ -169,7 +169,7 @@ class Process:
 class MarketDataProcess(Process):
     name = "market_data"
     covered = ("candidates", "positions")
-    is_free = False  # its feed is given minute by minute in both paces
+    always_conducted = True  # its feed is given minute by minute in both paces
 
     def build(self) -> Steps:
         settings = self.world.settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from pathlib import Path
 
@@ -14,11 +15,11 @@ from cli.columns.play import play as play_on_columns
 from cli.inprocess.engine import Engine
 from cli.inprocess.remembered import Remembering
 from cli.options import settings_of_home
-from cli.play import Play, Start, begin, start_of
+from cli.play import FRESH, Play, Start, begin, start_of
 from cli.playing import settings_with
 from cli.replay_run import Asked, play_of, show
 from cli.show import compact_json, tracked
-from cli.trouble import STOPPED
+from cli.trouble import STOPPED, Trouble
 from services.conductor.__main__ import Done
 from services.market_data.sources import build_source
 from services.state.__main__ import setup_of
@@ -119,9 +120,22 @@ class NeverHalted(HaltFile):
 
 
 def keep(settings: Settings, play: Play, store: Store, start: Start) -> None:
-    """Make the scratch ledger the home's, and say of what it is, as a replay over processes would have."""
+    """Make the scratch ledger the home's, and say of what it is, as a replay over processes would have.
+
+    Raises Trouble where it cannot be written; the home is then as it was.
+    """
     data: Path = settings.data_folder
+    fresh = data / FRESH
+    try:
+        # Written before anything is moved: a full disk must not cost the ledger that was here.
+        store.backup(fresh)
+    except (OSError, sqlite3.Error) as fault:
+        for unfinished in data.glob(f"{FRESH}*"):
+            unfinished.unlink(missing_ok=True)
+        raise Trouble(
+            f"{fresh} cannot be written ({fault}): make room or choose another --home; nothing of this home was changed"
+        ) from None
     begin(data, play, Start.FIRST if start is Start.FIRST else Start.AFRESH)
-    store.backup(settings.ledger)
+    fresh.replace(settings.ledger)
     store.close()
     Done(data / "conductor.txt").set(play.last)

@@ -22,6 +22,8 @@ from shared.domain import calendar
 RECORD: Final = "demo.json"
 PREVIOUS: Final = "previous"
 LOCK: Final = "up.lock"
+FRESH: Final = "backtest.sqlite"
+"""A ledger that is whole and waits to take the place of the one before."""
 
 
 class Market(Struct, frozen=True, kw_only=True):
@@ -100,7 +102,7 @@ def _over(data: Path) -> dt.date | None:
 def _set_aside(data: Path) -> None:
     previous = data / PREVIOUS
     shutil.rmtree(previous, ignore_errors=True)
-    kept = [path for path in data.iterdir() if path.name not in (PREVIOUS, LOCK)]
+    kept = [path for path in data.iterdir() if path.name not in (PREVIOUS, LOCK, FRESH)]
     previous.mkdir()
     for path in kept:
         path.rename(previous / path.name)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import resource
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +58,31 @@ def test_the_same_backtest_again_keeps_the_one_before(
     first, again = (outcome(execute, capsys, market, home) for _ in range(2))
     assert first["digest"] == again["digest"]
     assert (home / "data" / "previous" / "execution_v2.sqlite").exists()
+
+
+@contextmanager
+def files_of_at_most(count: int) -> Iterator[None]:
+    """No file grows beyond `count` bytes, as on a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (count, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_is_one_line_and_costs_nothing_of_what_was_there(
+    execute: Execute, capsys: Said, market: Files, tmp_path: Path
+) -> None:
+    data = tmp_path / "one" / "data"
+    outcome(execute, capsys, market, data.parent)
+    before = {path.name: path.read_bytes() for path in data.iterdir() if path.name != "up.lock"}
+    for _ in range(2):
+        with files_of_at_most(20_000):
+            assert execute("backtest", *options(market, data.parent), "--seed", "27") == 2
+        [said] = capsys.readouterr().err.splitlines()
+        assert "make room or choose another --home; nothing of this home was changed" in said
+        assert {path.name: path.read_bytes() for path in data.iterdir() if path.name != "up.lock"} == before
 
 
 def test_bar_by_bar_gives_the_same_digest_and_says_so(

@@ -13,16 +13,27 @@ from services.state.candidates import FileRefused, Listing, parse_scan, parse_sy
 from shared.runtime.settings import Settings
 
 
+def file_named(option: str, text: str) -> Path | None:
+    """The file that a person names where symbols may stand too; None for symbols. Raises Trouble for one not there."""
+    path = Path(text)
+    try:
+        if path.is_file():
+            return path
+    except OSError:  # many symbols are longer than a file's name may be
+        return None
+    if "/" in text or path.suffix in (".csv", ".txt"):
+        raise Trouble(f"{option} {text}: no such file")
+    return None
+
+
 def named_symbols(option: str, text: str) -> tuple[str, ...]:
     """Symbols as a person gives them: `AAPL,MSFT`, or a watchlist file. Raises Trouble."""
-    path = Path(text)
-    if path.is_file():
+    path = file_named(option, text)
+    if path is not None:
         says = parse_watchlist(path.read_bytes(), "")
         if isinstance(says, FileRefused):
             raise Trouble(f"{option} {path}: {says.reason}")
         found = {row.symbol for row in says.rows}
-    elif "/" in text or path.suffix in (".csv", ".txt"):
-        raise Trouble(f"{option} {text}: no such file")
     else:
         found = {a_symbol(word) for word in text.split(",") if word.strip()}
     if not found:

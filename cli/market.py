@@ -9,10 +9,10 @@ from pathlib import Path
 import polars as pl
 import typer
 
-from cli.lists import symbols_in
+from cli.lists import file_named, symbols_in
 from cli.show import NEW_YORK
 from cli.trouble import Trouble
-from services.market_data.bar_files import collect, scan_minutes
+from services.market_data.bar_files import collect, scan_daily, scan_minutes
 from services.market_data.sources import build_source
 from shared.contracts.ids import is_symbol
 from shared.domain import calendar
@@ -52,13 +52,29 @@ def first_session(feed: RecordedFeed | SyntheticFeed, now: dt.datetime) -> dt.da
 
 
 def symbols_of(feed: RecordedFeed | SyntheticFeed, settings: Settings, sessions: Sequence[Session]) -> tuple[str, ...]:
-    """Every symbol of the market. Raises BadFile, and Trouble where it has no bars of the first or last session."""
+    """Every symbol of the market that can be one; others are told, and a market without its index.
+
+    Raises BadFile, and Trouble where it has none, or no bars of the first or last session.
+    """
     source = build_source(feed, settings.data, settings.regime.symbol)
     for wanted in (sessions[0], sessions[-1]):
         if isinstance(feed, RecordedFeed) and not source.day(wanted, None).rows:
             first, last = _span(feed.bars)
             raise Trouble(f"{feed.bars} has no bars of {wanted.session}; it has {first} to {last}, maybe not every day")
-    return tuple(sorted(source.universe()))
+    names = sorted(source.universe())
+    unusable = [name for name in names if not is_symbol(name)]
+    told = ", ".join(map(repr, unusable[:5])) + (", ..." if len(unusable) > 5 else "")
+    if isinstance(feed, RecordedFeed) and len(unusable) == len(names):
+        raise Trouble(f"{feed.bars} has no symbol{f', only {told}' if told else ''}: write them as in AAPL or BRK.B")
+    if unusable:
+        typer.echo(f"no symbols, and their bars do not count: {told}; write them as in AAPL or BRK.B", err=True)
+    if isinstance(feed, RecordedFeed) and settings.regime.symbol not in names and not _has_days_of(feed, settings):
+        typer.echo(
+            f"no bars of {settings.regime.symbol}: without them the market counts as DEFENSIVE and nothing is bought; "
+            f"give a file that has them (regime.symbol)",
+            err=True,
+        )
+    return tuple(name for name in names if is_symbol(name))
 
 
 def chosen(text: str | None, symbols: tuple[str, ...], where: str) -> tuple[str, ...]:
@@ -68,8 +84,9 @@ def chosen(text: str | None, symbols: tuple[str, ...], where: str) -> tuple[str,
     """
     if text is None:
         return symbols
-    if Path(text).is_file():
-        good, bad = symbols_in(Path(text), symbols, where)
+    file = file_named("--watchlist", text)
+    if file is not None:
+        good, bad = symbols_in(file, symbols, where)
         for line in bad:
             typer.echo(line, err=True)
         return good
@@ -83,6 +100,13 @@ def chosen(text: str | None, symbols: tuple[str, ...], where: str) -> tuple[str,
             known = ", ".join(symbols[:12]) + (", ..." if len(symbols) > 12 else "")
             raise Trouble(f"--watchlist: {where} has no symbol {name}; it has {known}")
     return names
+
+
+def _has_days_of(feed: RecordedFeed, settings: Settings) -> bool:
+    if feed.daily is None:
+        return False
+    days = scan_daily(feed.daily).filter(pl.col("symbol") == settings.regime.symbol)
+    return not collect(days.head(1), feed.daily).is_empty()
 
 
 def _span(bars: Path) -> tuple[dt.date, dt.date]:

@@ -67,19 +67,17 @@ def _with_a_bar(sessions: Sequence[dt.date]) -> Iterable[dt.date]:
 
 def write(report: Report, asked: Asked) -> list[Path]:
     """The files that were asked for; what has their names is overwritten. Raises Trouble."""
-    written: list[Path] = []
-    try:
-        if asked.html is not None:
-            asked.html.write_text(page(report), encoding="utf-8")
-            written.append(asked.html)
-        if asked.csv is not None:
-            asked.csv.mkdir(exist_ok=True)
-            for name, text in csv_files(report).items():
-                (asked.csv / name).write_text(text, encoding="utf-8", newline="")
-                written.append(asked.csv / name)
-    except OSError as fault:
-        raise Trouble(f"{fault.filename} cannot be written ({fault.strerror}): name another place") from None
-    return written
+    wanted = {asked.html: page(report)} if asked.html is not None else {}
+    if asked.csv is not None:
+        wanted |= {asked.csv / name: text for name, text in csv_files(report).items()}
+    for path, text in wanted.items():
+        try:
+            if path.parent == asked.csv:
+                asked.csv.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8", newline="")
+        except OSError as fault:  # of a full disk it does not say which file
+            raise Trouble(f"{path} cannot be written ({fault.strerror}): name another place") from None
+    return list(wanted)
 
 
 def _refuse_places(asked: Asked) -> None:

@@ -20,6 +20,9 @@ from shared.domain.calendar import MINUTE, Session
 NEW_YORK: Final = ZoneInfo("America/New_York")
 SAMPLE_ROWS: Final = 5_000
 SESSIONS_AT_ONCE: Final = 20
+LATE_OPEN: Final = dt.time(9, 35)
+EARLY_CLOSE: Final = dt.time(15, 55)
+"""A file whose bars, all of them, begin and end within these and the regular session's ends is in New York's time."""
 DAILY_REACH: Final = dt.timedelta(days=daily_bars.HISTORY_SESSIONS * 2)
 
 
@@ -34,6 +37,7 @@ class RecordedSource:
         self._bars = bars
         self._daily = daily
         self._max_jump = max_jump
+        _refuse_wrong_times(bars)
         _refuse_longer_bars(bars)
         if daily is not None:
             scan_daily(daily)
@@ -122,6 +126,22 @@ def sessions_in(bars: Path) -> list[Session]:
 def _sessions_before(session: Session, count: int) -> list[Session]:
     first = calendar.previous(session.session, count).session
     return calendar.sessions(first, session.session - dt.timedelta(days=1))
+
+
+def _refuse_wrong_times(path: Path) -> None:
+    """A row without a time would be left out in silence, and New York's times read as UTC are another market."""
+    start = pl.col("start")
+    seen = scan_minutes(path).select(
+        start.null_count().alias("lost"), start.dt.time().min().alias("first"), start.dt.time().max().alias("last")
+    )
+    lost, first, last = collect(seen, path).row(0)
+    if lost:
+        raise BadFile(f"{lost} row{'s have' if lost > 1 else ' has'} no timestamp in {path}: export it again")
+    if calendar.OPEN <= first <= LATE_OPEN and EARLY_CLOSE <= last <= calendar.CLOSE:
+        raise BadFile(
+            f"{path} has bars of {first:%H:%M} to {last:%H:%M}: those are times of New York, "
+            f"and must be UTC, or say their zone"
+        )
 
 
 def _refuse_longer_bars(path: Path) -> None:

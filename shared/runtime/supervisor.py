@@ -32,7 +32,7 @@ BAD_START: Final = 2
 
 
 class AlreadyRunning(Exception):
-    """Another supervisor works in this home; the text is one line."""
+    """Another supervisor works in this home, or nobody can; the text is one line."""
 
 
 class ChildGaveUp(Exception):
@@ -70,9 +70,7 @@ class HomeLock:
             data_folder.mkdir(parents=True, exist_ok=True)
             self._file: IO[str] = open(data_folder / "up.lock", "a+")  # noqa: SIM115 - held for life
         except OSError as fault:
-            raise AlreadyRunning(
-                f"{data_folder}: cannot be written ({fault.strerror}); choose another --home"
-            ) from None
+            raise _unwritable(data_folder, fault) from None
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -80,13 +78,21 @@ class HomeLock:
             holder = self._file.read().strip() or "another process"
             self._file.close()
             raise AlreadyRunning(f"{data_folder.parent}: already in use by process {holder}; stop it first") from None
-        self._file.truncate(0)
-        self._file.write(str(os.getpid()))
-        self._file.flush()
+        try:
+            # Past the buffer of the file, which would try again when it is closed.
+            os.ftruncate(self._file.fileno(), 0)
+            os.write(self._file.fileno(), str(os.getpid()).encode())
+        except OSError as fault:
+            self._file.close()
+            raise _unwritable(data_folder, fault) from None
 
     def release(self) -> None:
         """Let another one have the home."""
         self._file.close()
+
+
+def _unwritable(folder: Path, fault: OSError) -> AlreadyRunning:
+    return AlreadyRunning(f"{folder}: cannot be written ({fault.strerror}); choose another --home")
 
 
 class Supervisor:

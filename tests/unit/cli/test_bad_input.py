@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import resource
 import socket
 import sqlite3
 import threading
@@ -94,6 +95,37 @@ def test_a_demo_refuses_what_it_cannot_play(options: str, said: str, bars: Path,
     (folder / "empty.parquet").touch()
     (folder / "columns.csv").write_text("symbol,price\nAAPL,10\n")
     assert refused(f"demo {options}").startswith(said)
+
+
+@pytest.mark.parametrize("command", ["backtest", "replay", "demo"])
+@pytest.mark.parametrize("names", [("aapl", "spy"), (None, None)])
+def test_a_file_without_any_usable_symbol_is_refused(
+    command: str, names: tuple[str | None, ...], bars: Path, refused: Refused
+) -> None:
+    frame = pl.read_parquet(bars)
+    symbols = pl.Series("symbol", [names[0], names[1]], dtype=pl.String).repeat_by(5).explode()
+    frame.with_columns(symbols).write_parquet(bars)
+    assert "has no symbol" in refused(f"{command} --bars {bars} --session 2015-02-11")
+
+
+def test_what_cannot_be_traded_of_a_file_is_told(
+    bars: Path, execute: Execute, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame = pl.read_parquet(bars)
+    frame.with_columns(symbol=pl.col("symbol").replace({"SPY": "spy"})).write_parquet(bars)
+    assert execute("backtest", "--bars", str(bars), "--session", "2015-02-11") == 0
+    unusable, no_index = capsys.readouterr().err.splitlines()
+    assert unusable == "no symbols, and their bars do not count: 'spy'; write them as in AAPL or BRK.B"
+    assert no_index.startswith("no bars of SPY: without them the market counts as DEFENSIVE and nothing is bought")
+
+
+def test_a_disk_without_room_is_named_with_the_home(refused: Refused, bars: Path, home: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))  # no file takes a byte, as on a disk that is full
+    try:
+        assert refused(f"backtest --bars {bars} --session 2015-02-11").startswith(f"{home / 'data'}: cannot be written")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("command", STARTERS)

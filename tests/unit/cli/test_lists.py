@@ -34,6 +34,16 @@ def test_a_list_without_any_good_row_is_refused(tmp_path: Path) -> None:
         chosen(str(path), KNOWN, "the file")
 
 
+def test_a_list_may_be_longer_than_a_name_of_a_file() -> None:
+    many = tuple(f"A{number}" for number in range(100))
+    assert chosen(",".join(many), many, "the file") == many
+
+
+def test_a_list_that_is_not_there_is_called_a_file(tmp_path: Path) -> None:
+    with pytest.raises(Trouble, match=r"--watchlist .*/watchlist\.txt: no such file"):
+        chosen(str(tmp_path / "watchlist.txt"), KNOWN, "the file")
+
+
 def test_configured_lists_are_looked_at_before_the_start(home: Path) -> None:
     (home / "execution.toml").write_text(
         '[candidates]\nwatchlist = ["AAPL", "a b"]\nwatchlist_file = "none.txt"\nscan_file = "scan.csv"\n'

@@ -177,6 +177,26 @@ def test_five_minute_bars_are_not_played_as_minutes(tmp_path: Path) -> None:
         RecordedSource(path)
 
 
+def test_times_of_new_york_are_not_played_as_utc(tmp_path: Path) -> None:
+    path = tmp_path / "bars.parquet"
+    opening = START.replace(hour=9, tzinfo=None)
+    stamps = pl.Series([opening + dt.timedelta(minutes=minute) for minute in range(390)])
+    minutes(390, timestamp=stamps).write_parquet(path)
+    with pytest.raises(BadFile, match=r"bars of 09:30 to 15:59: those are times of New York, and must be UTC"):
+        RecordedSource(path)
+    minutes(390, timestamp=stamps.dt.replace_time_zone("America/New_York")).write_parquet(path)
+    RecordedSource(path)
+
+
+@pytest.mark.parametrize("lost", [1, 3])
+def test_rows_without_a_time_are_not_left_out_in_silence(lost: int, tmp_path: Path) -> None:
+    path = tmp_path / "bars.parquet"
+    stamps = [None if minute < lost else START + dt.timedelta(minutes=minute) for minute in range(3)]
+    minutes(3, timestamp=pl.Series(stamps, dtype=pl.Datetime("us", "UTC"))).write_parquet(path)
+    with pytest.raises(BadFile, match=f"^{lost} rows? ha(s|ve) no timestamp in .*: export it again"):
+        RecordedSource(path)
+
+
 def test_bounds_reach_the_file_so_that_row_groups_outside_are_not_read(tmp_path: Path) -> None:
     path = tmp_path / "bars.parquet"
     minutes(10_000).write_parquet(path, row_group_size=100)

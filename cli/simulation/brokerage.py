@@ -76,7 +76,7 @@ class ExchangeProcess(Process):
 
     def time_passed(self) -> None:
         """By the wall clock days end also where nobody says anything."""
-        if self.is_free and self._steps is not None and self._unsent is None and self.world.now >= self.alive_from:
+        if self.is_free and self.waits():
             self.step(next(self._batches))
 
     def _keep_time(self) -> Sequence[Message]:

@@ -86,7 +86,11 @@ class ConductorProcess:
             if self._place == len(self._steps):
                 self._over += 1
                 self._steps = []
-        if not self.finished:
+        if self.finished:
+            return
+        if not self._steps:
+            self._begin_session(self._sessions[self._over])
+        if self._is_due():
             self._give()
 
     def _begin(self) -> None:
@@ -97,11 +101,16 @@ class ConductorProcess:
         self._positions = {**dict.fromkeys(names, "0"), **bus.last_ids(names)}
         self._steps = []
 
+    def _begin_session(self, session: Session) -> None:
+        self._steps, self._place = self._left(session), 0
+
+    def _is_due(self) -> bool:
+        """Whether the next step may be given; here time is what is given."""
+        return True
+
     def _give(self) -> None:
         world = self._world
         session = self._sessions[self._over]
-        if not self._steps:
-            self._steps, self._place = self._left(session), 0
         if world.bus.life() != self._life:  # a tick must not come to a bus that lacks what it names
             self._forget()
             return

@@ -32,12 +32,9 @@ class FeedProcess(ConductorProcess):
         waits = self._life is not None and self._awaited is None and bool(self._steps)
         return super().ready() and (not waits or self._is_due())
 
-    def _give(self) -> None:
-        if not self._steps:
-            self._steps, self._place = self._left(self._sessions[self._over]), 0
-            self._wall.go_to(self._steps[0].at - BEFORE)
-        if self._is_due():
-            super()._give()
+    def _begin_session(self, session: Session) -> None:
+        super()._begin_session(session)
+        self._wall.go_to(self._steps[0].at - BEFORE)
 
     def _is_due(self) -> bool:
         return self._wall.now() >= self._steps[self._place].at + LATE

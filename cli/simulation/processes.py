@@ -165,6 +165,10 @@ class Process:
 
     def time_passed(self) -> None: ...
 
+    def waits(self) -> bool:
+        """Whether it stands in its loop, where time alone may give it something to do."""
+        return self._steps is not None and self._unsent is None and self.world.now >= self.alive_from
+
 
 class MarketDataProcess(Process):
     name = "market_data"
@@ -239,7 +243,7 @@ class StateProcess(Process):
 
     def time_passed(self) -> None:
         """A turn of the loop without anything read: time-outs."""
-        if self._steps is not None and self._unsent is None and self.world.now >= self.alive_from:
+        if self.waits():
             self.turn_over()
 
     def turn_over(self) -> None:

@@ -15,11 +15,6 @@ FAULTS = 24
 LEAST = 20
 
 
-@pytest.fixture(autouse=True)
-def quiet() -> None:
-    trial.hush()
-
-
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 def test_a_planted_error_is_found_within_its_number_of_seeds(bug: Bug, monkeypatch: pytest.MonkeyPatch) -> None:
     bug.plant(monkeypatch)

@@ -18,11 +18,6 @@ HALF_DAY = 210
 SHARE = 0.5
 
 
-@pytest.fixture(autouse=True)
-def quiet() -> None:
-    trial.hush()
-
-
 @pytest.mark.timeout(SECONDS + 300)
 def test_fresh_seeds_end_with_books_that_are_the_brokers() -> None:
     seed = secrets.randbelow(1_000_000_000)

@@ -26,11 +26,6 @@ REGRESSIONS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def quiet() -> None:
-    trial.hush()
-
-
 @pytest.mark.timeout(SECONDS + 300)
 def test_fresh_seeds_end_with_the_ledger_of_a_quiet_day() -> None:
     seed = secrets.randbelow(1_000_000_000)

@@ -201,6 +201,12 @@ def test_an_old_backup_takes_its_own_orders_in_again_and_uses_no_number_twice(tm
     assert world.store.next_order_number(order.session, "AAPL", order.kind) == 2
 
 
+def test_the_broker_takes_the_word_on_cash_when_both_hold_the_same_shares(world: World) -> None:
+    account = world.store.account()
+    assert account.cash == world.broker.cash
+    assert account.opening_equity == Decimal(100_000)
+
+
 def test_a_snapshot_that_was_read_in_part_says_so(world: World) -> None:
     snapshot = world.broker.snapshot("nobody-asked", "part")
     world.bus.publish([replace(snapshot, dropped=("order 7: unknown enum",))])

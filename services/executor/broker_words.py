@@ -51,6 +51,8 @@ SIDES: Final = frozenset({"buy", "sell"})
 TYPES: Final = frozenset({"market", "limit", "stop", "stop_limit", "trailing_stop"})
 CLASSES: Final = frozenset({"", "simple", "bracket", "oco", "oto", "mleg"})
 TIMES_IN_FORCE: Final = frozenset({"day", "gtc", "opg", "cls", "ioc", "fok"})
+STOCKS: Final = "us_equity"
+"""Asset class of what we trade; the broker holds options and crypto in the same list of positions."""
 EXECUTIONS: Final = frozenset({"fill", "partial_fill"})
 """Events that carry an execution."""
 
@@ -75,10 +77,11 @@ class Unreadable(ValueError):
 
 
 class Dropped(Struct, frozen=True):
-    """An element that was left out. raw: its JSON, cut."""
+    """An element that was left out. raw: its JSON, cut. symbol: the stock it is of, where that could be read."""
 
     reason: str
     raw: str
+    symbol: str = ""
 
 
 class BrokerClock(Struct, frozen=True):
@@ -136,8 +139,41 @@ def read_orders(raw: object) -> tuple[tuple[BrokerOrder, ...], tuple[Dropped, ..
 
 
 def read_positions(raw: object) -> tuple[tuple[BrokerPosition, ...], tuple[Dropped, ...]]:
-    """A list of positions, with what was left out. Raises Unreadable where it is no list."""
-    return _each(raw, read_position, "positions")
+    """The positions in stocks of a list, with what was left out. Raises Unreadable where it is no list."""
+    return _each(_of_stocks(raw, wanted=True), read_position, "positions")
+
+
+def read_others(raw: object) -> tuple[tuple[BrokerPosition, ...], tuple[Dropped, ...]]:
+    """The positions in no stocks, options and crypto, of the same list. Raises Unreadable where it is no list."""
+    return _each(_of_stocks(raw, wanted=False), _read_other, "positions")
+
+
+def _of_stocks(raw: object, *, wanted: bool) -> object:
+    """The elements of a list of positions that are stocks, or that are not; anything but a list as it is."""
+    if not isinstance(raw, list):
+        return raw
+    return [one for one in raw if (_asset_class(one) in (None, STOCKS)) is wanted]
+
+
+def _asset_class(raw: object) -> object:
+    return raw.get("asset_class") if isinstance(raw, dict) else None
+
+
+def _read_other(raw: object) -> BrokerPosition:
+    """One position in no stock; the price of one is its share of the market value (an option stands for a hundred)."""
+    fields = _object(raw, "position")
+    symbol = _text(fields, "symbol", "position", _ID)
+    name = f"position {symbol}"
+    side = _word(fields, "side", frozenset({"long", "short"}), name)
+    qty = abs(_amount(fields, "qty", name))
+    if not qty:
+        raise Unreadable(f"{name}: qty 0")
+    return BrokerPosition(
+        symbol=symbol,
+        qty=qty if side == "long" else -qty,
+        avg_entry_price=_amount(fields, "avg_entry_price", name),
+        current_price=abs(_amount(fields, "market_value", name)) / qty,
+    )
 
 
 def read_fills(raw: object) -> tuple[tuple[BrokerFill, ...], tuple[Dropped, ...]]:
@@ -301,8 +337,13 @@ def _each(raw: object, read: Callable[[object], T], what: str) -> tuple[tuple[T,
         try:
             good.append(read(element))
         except Unreadable as fault:
-            dropped.append(Dropped(str(fault), raw_text(element)))
+            dropped.append(Dropped(str(fault), raw_text(element), _symbol_in(element)))
     return tuple(good), tuple(dropped)
+
+
+def _symbol_in(raw: object) -> str:
+    symbol = raw.get("symbol") if isinstance(raw, dict) else None
+    return symbol if isinstance(symbol, str) and is_symbol(symbol) else ""
 
 
 def _object(raw: object, what: str) -> Fields:

@@ -24,14 +24,15 @@ from services.executor.broker_words import (
     read_market,
     read_order,
     read_orders,
+    read_others,
     read_positions,
 )
 from shared.contracts.orders import BrokerAsset, BrokerFill, BrokerOrder, BrokerPosition, BrokerSnapshot
 
 LOOK_BACK: Final = dt.timedelta(days=5)
 """Orders and executions are read again from here: the previous session, over any long weekend."""
-MOST_VANISHED: Final = 20
-"""Orders that left the open list without a trace are read one by one, up to so many in one snapshot."""
+MOST_BY_ID: Final = 20
+"""Orders that no list shows are read one by one, up to so many in one snapshot."""
 
 NOT_FOUND: Final = 404
 
@@ -53,25 +54,27 @@ class Reader:
         self._broker = broker
         self._now = now
         self._pace = pace
-        self._open_before: set[str] = set()
 
-    def snapshot(self, request: str, message_id: str, symbols: Iterable[str] = ()) -> Taken:
+    def snapshot(self, request: str, message_id: str, symbols: Iterable[str] = (), by_id: Iterable[str] = ()) -> Taken:
         """What the broker holds now, and which of `symbols` it trades. `at` is the broker's own time.
 
-        Orders are the open ones and all that were submitted in the last days. An order older than that which was open
-        at the last snapshot and is no longer is read by its id, since no list shows when it ended.
+        Orders are the open ones, all that were submitted in the last days, and those `by_id` (the broker's ids) that
+        are neither: no list shows when an old order ended.
         """
         clock = self._ask(self._broker.clock)
         at, market = _read(clock, read_clock), _read(clock, read_market)
         since = (at or self._now()) - LOOK_BACK
         account = self._ask(self._broker.account)
         positions = self._ask(self._broker.positions)
-        orders = self._orders(since)
+        orders = self._orders(since, by_id)
         fills = self._ask(lambda: self._broker.fills_since(since))
 
         dropped: list[Dropped] = []
         said = _read(account, read_account, dropped)
-        held: tuple[BrokerPosition, ...] | None = _list(positions, read_positions, dropped)
+        of_stocks: list[Dropped] = []
+        held: tuple[BrokerPosition, ...] | None = _list(positions, read_positions, of_stocks)
+        dropped += of_stocks
+        others: tuple[BrokerPosition, ...] | None = _list(positions, read_others, dropped)
         executed: tuple[BrokerFill, ...] | None = _list(fills, read_fills, dropped)
         known, left_out = orders
         dropped += left_out
@@ -90,6 +93,8 @@ class Reader:
             events_seen=clock.events_seen if isinstance(clock, Replied) else None,
             is_open=market.is_open if market is not None else None,
             assets=assets,
+            others=others or (),
+            unread=tuple(sorted({element.symbol for element in of_stocks if element.symbol})),
         )
         return Taken(snapshot, tuple(dropped))
 
@@ -100,7 +105,7 @@ class Reader:
         read = _read(answer, read_asset, dropped)
         return read if read is not None and read.symbol == symbol else None
 
-    def _orders(self, since: dt.datetime) -> tuple[tuple[BrokerOrder, ...] | None, list[Dropped]]:
+    def _orders(self, since: dt.datetime, by_id: Iterable[str]) -> tuple[tuple[BrokerOrder, ...] | None, list[Dropped]]:
         dropped: list[Dropped] = []
         working = _list(self._ask(self._broker.open_orders), read_orders, dropped)
         recent = _list(self._ask(lambda: self._broker.orders_since(since)), read_orders, dropped)
@@ -108,11 +113,10 @@ class Reader:
             return None, dropped
         known = merged(working, recent)
         ids = {order.broker_id for order in known} | {leg.broker_id for order in known for leg in order.legs}
-        vanished = sorted(self._open_before - ids)[:MOST_VANISHED]
-        self._open_before = {order.broker_id for order in working}
-        return known + tuple(self._vanished(vanished, dropped)), dropped
+        wanted = sorted(set(by_id) - ids)[:MOST_BY_ID]
+        return known + tuple(self._by_id(wanted, dropped)), dropped
 
-    def _vanished(self, ids: list[str], dropped: list[Dropped]) -> list[BrokerOrder]:
+    def _by_id(self, ids: list[str], dropped: list[Dropped]) -> list[BrokerOrder]:
         found: list[BrokerOrder] = []
         for broker_id in ids:
             answer = self._ask(lambda broker_id=broker_id: self._broker.by_id(broker_id))  # type: ignore[misc]
@@ -120,8 +124,6 @@ class Reader:
             if read is not None:
                 found.append(read.order)
                 dropped += read.dropped
-            else:
-                self._open_before.add(broker_id)  # asked for again next time
         return found
 
     def _ask(self, call: Callable[[], Answer]) -> Answer:

@@ -26,7 +26,6 @@ from shared.contracts.message import Message
 from shared.contracts.orders import (
     Action,
     BrokerOrder,
-    BrokerSnapshot,
     ClaimReply,
     ClaimRequest,
     OrderReport,
@@ -250,19 +249,8 @@ class Executor:
     def _reconcile(self, claimed: Claimed) -> list[Message]:
         action = claimed.action
         message_id = f"snapshot-{action.id}-{claimed.reply.attempt}-{self._name}"
-        taken = self._reader.snapshot(action.id, message_id, action.symbols)
-        snapshot, dropped = taken.snapshot, taken.dropped
-        if action.target or action.target_broker_id:
-            named = self._named(action)
-            dropped += named.dropped
-            if named.order is not None:
-                snapshot = _with_order(snapshot, named.order)
-        return [snapshot, *letters(dropped, snapshot)]
-
-    def _named(self, action: Action) -> Result:
-        """The one order a reconcile asks for by name."""
-        target = self._target(action)
-        return target if isinstance(target, Result) else self._read(target)
+        taken = self._reader.snapshot(action.id, message_id, action.symbols, action.orders)
+        return [taken.snapshot, *letters(taken.dropped, taken.snapshot)]
 
     def _target(self, action: Action) -> str | Result:
         """The broker's id of the order that `action` is about, looked up by our id where state does not know it."""
@@ -479,13 +467,6 @@ def _settled(result: Result, read: Result) -> Result:
         events_seen=_latest(result.events_seen, read.events_seen),
         dropped=result.dropped + read.dropped,
     )
-
-
-def _with_order(snapshot: BrokerSnapshot, order: BrokerOrder) -> BrokerSnapshot:
-    """`snapshot` with one more order; a list that could not be read stays unknown."""
-    if snapshot.orders is None or any(known.broker_id == order.broker_id for known in snapshot.orders):
-        return snapshot
-    return structs.replace(snapshot, orders=(*snapshot.orders, order))
 
 
 def _latest(first: int | None, second: int | None) -> int | None:

@@ -1,8 +1,9 @@
 """Daily loss and drawdown: when the account stops entering, and what ends that (docs/strategy.md section 9).
 
-`Account.stopped` is one word; `daily_loss` and `drawdown` last until an operator resumes, over night too. `resumed`
-stands for the rest of the session in which that happened: its loss is known and accepted, and the drawdown is measured
-from the equity of that moment; without it the same loss would stop the account again a second later.
+`Account.stopped` is one word; `daily_loss` lasts to the end of its session, `drawdown` until an operator resumes, over
+night too. `resumed` stands for the rest of the session in which that happened: its loss is known and accepted, and the
+drawdown is measured from the equity of that moment; without it the same loss would stop the account again a second
+later.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ def resumed(account: Account) -> Account:
 
 
 def rolled(account: Account) -> Account:
-    """`account` in the next session, whose loss is counted anew: a stop lasts, yesterday's resume does not."""
-    return replace(account, stopped="" if account.stopped == RESUMED else account.stopped)
+    """`account` in the next session, whose loss is counted anew: of what was, only a drawdown lasts."""
+    return replace(account, stopped=DRAWDOWN if account.stopped == DRAWDOWN else "")
 
 
 def _stopped(account: Account, rules: LimitRules) -> str:

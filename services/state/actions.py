@@ -29,6 +29,8 @@ SETTLE_S: Final = 5.0
 GIVEN_UP_S: Final = 3 * SETTLE_S
 """Then, read several times and still as it was, it had no effect and is asked for anew."""
 LEASE_SLACK_S: Final = 0.5
+LOOKED_FOR: Final = "looked_for"
+"""Note of the broker's ids of orders that were in none of its lists at the last snapshot."""
 MISSES: Final = 3
 """Snapshots that must not show an order before it counts as absent; and the grace time must be over."""
 
@@ -55,8 +57,8 @@ def cancel(unit: Unit, target: Order, cause: str) -> None:
     _issue(unit, action, ActionKind.CANCEL, Queue.PROTECT, replace(target, cause=cause), target=target.client_order_id)
 
 
-def reconcile(unit: Unit, why: str, target: str = "") -> None:
-    """Ask for what the broker holds, unless that is under way. target: one order to be read by its id as well."""
+def reconcile(unit: Unit, why: str) -> None:
+    """Ask for what the broker holds, unless that is under way."""
     if any(action.kind is ActionKind.RECONCILE for action in unit.store.open_actions_of("")):
         return
     number = unit.store.next_number("reconciles")
@@ -66,7 +68,7 @@ def reconcile(unit: Unit, why: str, target: str = "") -> None:
         queue=Queue.PROTECT,
         symbol="",
         order_id="",
-        target=target,
+        target="",
         status=ActionStatus.PLANNED,
         attempt=1,
         grants=0,
@@ -171,6 +173,7 @@ def as_asked(unit: Unit, row: ActionRow) -> Action:
         target=row.target,
         target_broker_id=(target.broker_id or "") if target is not None else "",
         symbols=assets.to_ask(unit.store) if row.kind is ActionKind.RECONCILE else (),
+        orders=tuple(unit.store.note(LOOKED_FOR).split()) if row.kind is ActionKind.RECONCILE else (),
     )
 
 

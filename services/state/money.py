@@ -1,7 +1,7 @@
 """The account's cash and equity in the ledger: the broker's word on cash, and our own mark of what it is worth.
 
-`beside` is what the account holds that is not ours, by symbol: foreign shares are left alone (see `snapshots`), and yet
-they are a part of the equity that the broker told at the opening.
+`beside` is what the account holds that is not ours, by symbol: foreign shares are left alone (see `snapshots`), options
+and crypto are not looked at, and yet they are a part of the equity that the broker told at the opening.
 """
 
 from __future__ import annotations
@@ -28,14 +28,22 @@ BESIDE: Final = "beside"
 
 
 class Beside(Struct, frozen=True):
-    """Foreign shares of one symbol. qty: below zero where sold short. price: dollars, as the broker last said."""
+    """What is foreign in one symbol. qty: below zero where sold short. price: dollars of one, as last told."""
 
     qty: Decimal
     price: Decimal
 
 
-def take(unit: Unit, account: Account, seen: BrokerAccount, positions: tuple[BrokerPosition, ...]) -> Account | None:
+def take(
+    unit: Unit,
+    account: Account,
+    seen: BrokerAccount,
+    positions: tuple[BrokerPosition, ...],
+    others: tuple[BrokerPosition, ...],
+) -> Account | None:
     """`account` with the broker's cash; what the broker holds beside ours is noted at the broker's prices.
+
+    others: options, crypto and whatever else is no stock; all of it is beside.
 
     Fees, dividends, deposits and a person's own trades are in the broker's cash and in no fill of ours. They count
     where two readings in a row differ from the ledger in the same way: one answer alone may be older than a fill that
@@ -43,7 +51,8 @@ def take(unit: Unit, account: Account, seen: BrokerAccount, positions: tuple[Bro
     not booked. The first reading of all counts at once: there is nothing that it could be older than.
     """
     items = [item for item in unit.store.foreign_items() if item.kind == "shares"]
-    names = " ".join(f"{item.symbol}:{item.qty.normalize():f}" for item in items)
+    held = [(item.symbol, item.qty) for item in items] + [(one.symbol, one.qty) for one in others]
+    names = " ".join(f"{symbol}:{qty.normalize():f}" for symbol, qty in held)
     differs = f"{(seen.cash - account.cash).normalize():f} {names}"
     before = unit.store.note(DIFFERS)
     unit.store.set_note(DIFFERS, differs)
@@ -53,8 +62,8 @@ def take(unit: Unit, account: Account, seen: BrokerAccount, positions: tuple[Bro
     if any(item.qty < 0 and item.symbol in ours for item in items):
         return account
     unit.store.set_note(DIFFERS, f"0 {names}")
-    prices = {one.symbol: one.current_price or one.avg_entry_price for one in positions}
-    beside = {item.symbol: Beside(item.qty, prices[item.symbol]) for item in items if item.symbol in prices}
+    prices = {one.symbol: one.current_price or one.avg_entry_price for one in (*positions, *others)}
+    beside = {symbol: Beside(qty, prices[symbol]) for symbol, qty in held if symbol in prices}
     moved = seen.cash - account.cash + _worth_more(_beside(unit), beside)
     _note_beside(unit, beside)
     return _with_moved(unit, replace(account, cash=seen.cash), moved)
@@ -78,6 +87,9 @@ def _with_moved(unit: Unit, account: Account, moved: Decimal) -> Account:
     if not moved or not _is_known(account):
         return account
     unit.journal("money_moved", f"{moved:+,.2f} dollars came or went by no fill of ours")
+    session = unit.store.last_session()
+    if session is not None and session.opening_equity is not None:
+        unit.store.upsert_session(replace(session, opening_equity=session.opening_equity + moved))
     return replace(account, opening_equity=account.opening_equity + moved, peak_equity=account.peak_equity + moved)
 
 
@@ -92,9 +104,13 @@ def adopted(unit: Unit, symbol: str) -> None:
 
 
 def marked(unit: Unit, limits: LimitRules, closes: dict[str, float]) -> None:
-    """The account by the ledger's own mark: cash, shares at their last closed one-minute close, and what is beside."""
-    account = unit.store.account()
-    if account.session is None:
+    """The account by the ledger's own mark: cash, shares at their last closed one-minute close, and what is beside.
+
+    Before the session's opening equity is known there is nothing to measure a loss from: the account still has
+    yesterday's, and a loss that was resumed then would stop today.
+    """
+    account, session = unit.store.account(), unit.store.last_session()
+    if session is None or session.opening_equity is None:
         return
     shares = sum(
         (

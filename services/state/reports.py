@@ -39,6 +39,8 @@ DOUBT_ASKED: Final = 3
 IN_DOUBT: Final = "filled_doubts"
 _AT_WORK: Final = frozenset({"new", "partially_filled", "filled"})
 """`accepted` is said of a replacement before it stands."""
+_NEAREST: Final = {"trailing_stop": OrderType.STOP, "opg": TimeInForce.DAY, "cls": TimeInForce.DAY}
+"""What a person may order at the broker and we never do, by the nearest word of ours."""
 TURNED_UP: Final = "turned_up"
 """Note of an order that had been given up for absent: it is cancelled at once."""
 
@@ -213,8 +215,8 @@ def leg_of(parent: Order, seen: BrokerOrder, at: dt.datetime) -> Order:
         symbol=parent.symbol,
         kind=OrderKind.STOP,
         side=Side.SELL,
-        type=OrderType(seen.type),
-        time_in_force=TimeInForce(seen.time_in_force),
+        type=type_of(seen),
+        time_in_force=time_in_force_of(seen),
         order_class=OrderClass.SIMPLE,
         qty=int(seen.qty or parent.qty),
         limit_price=seen.limit_price,
@@ -235,6 +237,16 @@ def leg_of(parent: Order, seen: BrokerOrder, at: dt.datetime) -> Order:
         expires_at=None,
         in_flight="",
     )
+
+
+def type_of(seen: BrokerOrder) -> OrderType:
+    """Its type in a word of ours."""
+    return OrderType(_NEAREST.get(seen.type, seen.type))
+
+
+def time_in_force_of(seen: BrokerOrder) -> TimeInForce:
+    """Its time in force in a word of ours."""
+    return TimeInForce(_NEAREST.get(seen.time_in_force, seen.time_in_force))
 
 
 def _step(unit: Unit, order: Order, seen: BrokerOrder, word: str, at: dt.datetime) -> Order:

@@ -23,7 +23,7 @@ from services.state.unit import LONG_AGO, Unit
 from shared.contracts import ids
 from shared.contracts.orders import BrokerAccount, BrokerFill, BrokerOrder, BrokerPosition, BrokerSnapshot
 from shared.contracts.rules import LimitRules
-from shared.contracts.vocabulary import ActionKind, OrderClass, OrderKind, OrderType, Side, Status, TimeInForce
+from shared.contracts.vocabulary import ActionKind, OrderClass, OrderKind, OrderType, Side, Status
 from shared.domain.order_life import BROKER_WORDS, Event
 
 EACH_MINUTE: Final = "each minute"
@@ -56,12 +56,12 @@ def on_snapshot(unit: Unit, snapshot: BrokerSnapshot, limits: LimitRules) -> Non
             unit.store.set_note("reconciled_epoch", str(unit.store.writer_epoch))
             first = True
     if snapshot.positions is not None and snapshot.fills is not None:
-        _shares(unit, snapshot.positions)
+        _shares(unit, snapshot.positions, snapshot.unread)
         if snapshot.orders is not None:
             _sold_by_hand(unit, snapshot.orders, snapshot.fills, snapshot.at)
     assets.learn(unit, snapshot.assets)
     if snapshot.account is not None:
-        _account(unit, snapshot.account, snapshot.positions, limits, request)
+        _account(unit, snapshot.account, snapshot, limits, request)
     if first:
         _tell_start(unit, alerts)
     if snapshot.dropped:
@@ -197,8 +197,8 @@ def _row(
         symbol=seen.symbol,
         kind=kind,
         side=Side(seen.side),
-        type=OrderType(seen.type),
-        time_in_force=TimeInForce(seen.time_in_force),
+        type=reports.type_of(seen),
+        time_in_force=reports.time_in_force_of(seen),
         order_class=OrderClass.OTO if seen.order_class == "oto" and kind is OrderKind.ENTRY else OrderClass.SIMPLE,
         qty=int(seen.qty or 0),
         limit_price=seen.limit_price,
@@ -255,12 +255,19 @@ def _foreign_of(unit: Unit, seen: BrokerOrder) -> Iterable[ForeignItem]:
 def _fills(unit: Unit, executions: tuple[BrokerFill, ...]) -> None:
     for fill in sorted(executions, key=lambda one: (one.at, one.execution_id)):
         order = unit.store.order_by_broker_id(fill.broker_order_id)
-        if order is not None:
+        if order is not None and fill.qty != int(fill.qty):
+            text = f"{order.client_order_id}: an execution of {fill.qty} shares, and only whole shares can be booked"
+            unit.alert_once("critical", f"fraction-{fill.execution_id}", text, symbol=order.symbol)
+        elif order is not None:
             fills.book(unit, order, fill.execution_id, fill.broker_order_id, fill.qty, fill.price, fill.at)
 
 
 def _missing_orders(unit: Unit, orders: tuple[BrokerOrder, ...]) -> None:
-    """Orders that the broker should show and does not. Only those of unknown fate can end that way, after three."""
+    """Orders that the broker should show and does not. Only those of unknown fate can end that way, after three.
+
+    One that the broker had taken is read by its id the next time: no list shows when an old order ended.
+    """
+    looked_for, missing = set(unit.store.note(actions.LOOKED_FOR).split()), list[str]()
     shown = {seen.client_order_id for seen in orders} | {leg.broker_id for seen in orders for leg in seen.legs}
     shown |= {seen.broker_id for seen in orders}
     for order in unit.store.open_orders():
@@ -269,23 +276,30 @@ def _missing_orders(unit: Unit, orders: tuple[BrokerOrder, ...]) -> None:
         action = unit.store.action(order.in_flight) if order.in_flight else None
         if order.status is Status.UNRESOLVED and action is not None:
             unit.store.update_action(replace(action, misses=action.misses + 1))
-        elif order.broker_id is not None and order.note != "missing":
-            unit.store.update_order(replace(order, note="missing"))
-            unit.alert(
-                "critical",
-                f"missing-{order.client_order_id}",
-                f"{order.client_order_id} is {order.status} in the ledger and in none of the broker's lists",
-                symbol=order.symbol,
-            )
+        elif order.broker_id is not None:
+            missing.append(order.broker_id)
+            if order.broker_id not in looked_for:
+                unit.want_reconciliation(f"{order.client_order_id} is in none of the broker's lists")
+            elif order.note != "missing":
+                _tell_missing(unit, order)
+    if looked_for != set(missing):
+        unit.store.set_note(actions.LOOKED_FOR, " ".join(missing))
 
 
-def _shares(unit: Unit, positions: tuple[BrokerPosition, ...]) -> None:
+def _tell_missing(unit: Unit, order: Order) -> None:
+    unit.store.update_order(replace(order, note="missing"))
+    name = order.client_order_id
+    text = f"{name} is {order.status} in the ledger, in none of the broker's lists and not found by its id"
+    unit.alert("critical", f"missing-{name}", text, symbol=order.symbol)
+
+
+def _shares(unit: Unit, positions: tuple[BrokerPosition, ...], unread: tuple[str, ...]) -> None:
     held = {position.symbol: position for position in positions}
     ours: dict[str, int] = {}
     for position in unit.store.list_positions():
         ours[position.symbol] = ours.get(position.symbol, 0) + position.qty
     found: dict[tuple[str, str], ForeignItem] = {}
-    for symbol in sorted(held.keys() | ours.keys()):
+    for symbol in sorted((held.keys() | ours.keys()) - set(unread)):
         theirs = held[symbol].qty if symbol in held else NO_SHARES
         extra = theirs - ours.get(symbol, 0)
         if extra and symbol in held and splits.found(unit, held[symbol]):
@@ -300,7 +314,7 @@ def _shares(unit: Unit, positions: tuple[BrokerPosition, ...]) -> None:
                 readings=1,
                 detail=f"the broker holds {theirs}, the ledger {ours.get(symbol, 0)}",
             )
-    _tell_foreign(unit, {"shares"}, found)
+    _tell_foreign(unit, {"shares"}, found, unread)
 
 
 def _sold_by_hand(
@@ -350,8 +364,10 @@ def _take_sale(unit: Unit, seen: BrokerOrder, at: dt.datetime) -> None:
     )
 
 
-def _tell_foreign(unit: Unit, kinds: set[str], found: dict[tuple[str, str], ForeignItem]) -> None:
-    """Keep what is foreign now; tell what is new and certain, once, and what is gone."""
+def _tell_foreign(
+    unit: Unit, kinds: set[str], found: dict[tuple[str, str], ForeignItem], unread: tuple[str, ...] = ()
+) -> None:
+    """Keep what is foreign now; tell what is new and certain, once, and what is gone. Nothing is said of `unread`."""
     known = {(item.kind, item.name): item for item in unit.store.foreign_items() if item.kind in kinds}
     for key, item in found.items():
         before = known.get(key)
@@ -374,7 +390,7 @@ def _tell_foreign(unit: Unit, kinds: set[str], found: dict[tuple[str, str], Fore
         else:
             unit.want_reconciliation(f"{item.symbol}: {item.detail}")
     for key, item in known.items():
-        if key not in found:
+        if key not in found and item.symbol not in unread:
             unit.store.drop_foreign(*key)
             unit.touch(item.symbol)
             if item.certain:
@@ -384,7 +400,7 @@ def _tell_foreign(unit: Unit, kinds: set[str], found: dict[tuple[str, str], Fore
 def _account(
     unit: Unit,
     seen: BrokerAccount,
-    positions: tuple[BrokerPosition, ...] | None,
+    snapshot: BrokerSnapshot,
     limits: LimitRules,
     request: ActionRow | None,
 ) -> None:
@@ -393,7 +409,8 @@ def _account(
     opening = session is not None and session.opening_equity is None
     taken = None
     if opening or (request is not None and request.reason == EACH_MINUTE):
-        taken = money.take(unit, account, seen, positions) if positions is not None else None
+        if snapshot.positions is not None:
+            taken = money.take(unit, account, seen, snapshot.positions, snapshot.others)
         account = replace(taken or account, buying_power=seen.buying_power)
         unit.store.set_note("committed", "0")
     blocked = seen.blocked or seen.status.upper() != "ACTIVE"

@@ -36,6 +36,7 @@ class Action(Struct, frozen=True, kw_only=True):
     terms: the order to create (submit), or to create in place of the target (replace).
     target, target_broker_id: the order to replace or cancel, by our id and the broker's.
     symbols: of a reconciliation, those of which the broker is to say whether it trades them.
+    orders: of a reconciliation, the broker's ids of orders to be read one by one, since no list showed them.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Action(Struct, frozen=True, kw_only=True):
     target: str = ""
     target_broker_id: str = ""
     symbols: tuple[str, ...] = ()
+    orders: tuple[str, ...] = ()
 
 
 class ClaimRequest(Message, frozen=True, kw_only=True):
@@ -171,7 +173,9 @@ class BrokerAsset(Struct, frozen=True, kw_only=True):
 class BrokerSnapshot(Message, frozen=True, kw_only=True):
     """What the broker holds, read element by element.
 
-    request: the reconcile action this answers. orders: open ones nested, and closed ones since the last known.
+    request: the reconcile action this answers. orders: open ones nested, those of the last days, and those asked for.
+    positions: in stocks. others: in options, crypto and the like, each with the price of one as its current price.
+    unread: stocks that the broker holds and whose position could not be read.
     dropped: elements that could not be read, with the reason. A failed list is None, which is never "none".
     events_seen: highest trade-update number sent before the first of these reads, where the broker numbers them.
     is_open: whether the broker says that the market is open; None: it did not say.
@@ -187,6 +191,8 @@ class BrokerSnapshot(Message, frozen=True, kw_only=True):
     events_seen: int | None = None
     is_open: bool | None = None
     assets: tuple[BrokerAsset, ...] = ()
+    others: tuple[BrokerPosition, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 class ListenerConnected(Message, frozen=True, kw_only=True):

@@ -162,5 +162,5 @@ def cancelling(target_broker_id: str, target: str = "") -> Action:
     )
 
 
-def reconciling(target: str = "") -> Action:
-    return Action(id="reconcile-1", kind=ActionKind.RECONCILE, queue=Queue.PROTECT, target=target)
+def reconciling() -> Action:
+    return Action(id="reconcile-1", kind=ActionKind.RECONCILE, queue=Queue.PROTECT)

@@ -350,25 +350,33 @@ def test_a_leg_that_is_listed_alone_and_under_its_parent_is_told_once() -> None:
     assert [(known.client_order_id, len(known.legs)) for known in snapshot.orders or ()] == [(entry().id, 1)]
 
 
-def test_an_old_order_that_left_the_open_list_is_read_by_its_id() -> None:
+def test_an_order_that_no_list_shows_is_read_by_its_id_where_state_asks_for_it() -> None:
     old = stop_order(1)
-    broker = holding(orders_since=ok([]))
-    broker.answers["open_orders"] = [ok([old]), ok([])]
-    broker.answers["by_id"] = [ok(old | {"status": "canceled"})]
+    broker = holding(open_orders=ok([]), orders_since=ok([]), by_id=ok(old | {"status": "canceled"}))
     room = table.room(broker)
-    for attempt in (1, 2):
-        room.desk.answers["reconcile-1"] = granted(reconciling(), attempt)
-        room.executor.perform(["reconcile-1"], [attempt])
-    first, second = room.desk.snapshots
-    assert [known.status for known in first.orders or ()] == ["new"]
-    assert [known.status for known in second.orders or ()] == ["canceled"]
-
-
-def test_a_reconcile_that_names_an_order_reads_it_too() -> None:
-    gone = stop_order(1, status="canceled")
-    broker = holding(open_orders=ok([]), orders_since=ok([]), by_client_order_id=ok(gone), by_id=ok(gone))
-    room = table.room(broker)
-    room.desk.answers["reconcile-1"] = granted(reconciling(stop(1).id))
+    room.desk.answers["reconcile-1"] = granted(structs.replace(reconciling(), orders=(old["id"],)))
     room.executor.perform(["reconcile-1"], [1])
     (snapshot,) = room.desk.snapshots
     assert [known.status for known in snapshot.orders or ()] == ["canceled"]
+
+
+def test_options_and_crypto_are_told_apart_from_stocks_and_priced_by_what_one_is_worth() -> None:
+    contract = {
+        "asset_class": "us_option", "symbol": "AAPL260116C00100000", "side": "short", "qty": "-2",
+        "avg_entry_price": "5.00", "market_value": "-1300.00", "current_price": "6.50",
+    }  # fmt: skip
+    coin = {
+        "asset_class": "crypto", "symbol": "BTCUSD", "side": "long", "qty": "0.5",
+        "avg_entry_price": "60000", "market_value": "40000.00", "current_price": "80000",
+    }  # fmt: skip
+    odd = {"asset_class": "us_equity", "symbol": "MSFT", "side": "long", "qty": "many"}
+    room = table.room(holding(positions=ok([contract, coin, odd])))
+    room.desk.answers["reconcile-1"] = granted(reconciling())
+    room.executor.perform(["reconcile-1"], [1])
+    (snapshot,) = room.desk.snapshots
+    assert snapshot.positions == ()
+    assert [(one.symbol, one.qty, one.current_price) for one in snapshot.others] == [
+        ("AAPL260116C00100000", Decimal(-2), Decimal(650)),
+        ("BTCUSD", Decimal("0.5"), Decimal(80_000)),
+    ]
+    assert snapshot.unread == ("MSFT",)

@@ -11,8 +11,8 @@ import pytest
 from msgspec.structs import replace
 
 from services.state.model import Account
-from shared.contracts.commands import Adopt
-from shared.contracts.orders import BrokerSnapshot
+from shared.contracts.commands import Adopt, Resume
+from shared.contracts.orders import BrokerPosition, BrokerSnapshot
 from tests.unit.state.day import ENTRY, confirmed, of
 from tests.unit.state.world import CLOSE, MINUTE, OPEN, World, opened
 
@@ -66,8 +66,8 @@ def answer_first(world: World, *stale: BrokerSnapshot) -> None:
     waiting: Iterator[BrokerSnapshot] = iter(stale)
     fresh = world.broker.snapshot
 
-    def snapshot(request: str, message_id: str) -> BrokerSnapshot:
-        old, new = next(waiting, None), fresh(request, message_id)
+    def snapshot(request: str, message_id: str, by_id: tuple[str, ...] = ()) -> BrokerSnapshot:
+        old, new = next(waiting, None), fresh(request, message_id, by_id)
         return new if old is None else replace(new, account=old.account)
 
     world.broker.snapshot = snapshot  # type: ignore[method-assign]
@@ -161,6 +161,47 @@ def test_what_is_beside_goes_with_the_brokers_price(world: World) -> None:
     open_session(world)
     world.broker.paid["GOOG"] = Decimal(503)
     assert minutes(world, 1, 2).equity == CASH + 300
+
+
+def option(qty: int, price: int) -> tuple[BrokerPosition, ...]:
+    """So many contracts, one of them worth `price` dollars."""
+    one, name = Decimal(price), "AAPL260116C00100000"
+    return (BrokerPosition(symbol=name, qty=Decimal(qty), avg_entry_price=one / 100, current_price=one),)
+
+
+def test_options_are_a_part_of_the_equity_and_neither_won_nor_lost_when_they_are_bought(world: World) -> None:
+    world.broker.cash -= 20_000
+    world.broker.others = option(10, 2_000)
+    open_session(world)
+    account = minutes(world, 1, 4)
+    assert (account.equity, account.opening_equity, account.stopped) == (CASH, CASH, "")
+    world.broker.cash -= 20_000
+    world.broker.others = option(20, 2_000)
+    account = minutes(world, 5, 8)
+    assert (account.cash, account.equity, account.peak_equity) == (CASH - 40_000, CASH, CASH)
+
+
+def test_a_loss_that_was_resumed_does_not_stop_the_next_session(world: World) -> None:
+    open_session(world)
+    qty = buy(world)
+    world.bars(OPEN + 24 * MINUTE, {"AAPL": 100.10 - 3_000 / qty})
+    world.second(OPEN + 24 * MINUTE)
+    assert world.store.account().stopped == "daily_loss"
+    world.bus.publish([Resume(id="on", at=OPEN + 24 * MINUTE, by="me")])
+    world.settle(4)
+    assert world.store.account().stopped == "resumed"
+    world.broker.paid["AAPL"] = Decimal("100.10") - Decimal(3_000) / qty
+    account = open_session(world, OVER_NIGHT)
+    assert (account.opening_equity < CASH * Decimal("0.98"), account.stopped) == (True, "")
+
+
+def test_a_deposit_is_in_what_the_session_counts_as_its_opening(world: World) -> None:
+    open_session(world)
+    world.broker.cash += 5_000
+    account = minutes(world, 1, 4)
+    session = world.store.last_session()
+    assert session is not None
+    assert (session.opening_equity, account.opening_equity) == (CASH + 5_000, CASH + 5_000)
 
 
 def test_shares_taken_over_are_counted_once(world: World) -> None:

@@ -139,14 +139,51 @@ def test_a_list_that_could_not_be_read_is_never_no_orders(world: World) -> None:
     assert texts(world) == []
 
 
-def test_an_order_that_the_lists_lack_is_told_and_not_invented_away(world: World) -> None:
-    snapshot = world.broker.snapshot("nobody-asked", "short")
-    world.bus.publish([replace(snapshot, orders=())])
-    world.settle(2)
+def test_an_order_that_the_broker_does_not_know_is_told_once_and_not_invented_away(world: World) -> None:
+    known, world.broker.orders = world.broker.orders, {}
+    for number in range(4):
+        reconcile(world, f"look-{number}")
     leg = world.store.order(LEG)
     assert leg is not None
     assert (leg.status, leg.resting) == (Status.ACCEPTED, True)
     assert len([text for text in texts(world) if LEG in text]) == 1
+    world.broker.orders = known
+
+
+def test_an_old_stop_that_ended_unheard_is_found_by_its_id_and_the_shares_get_a_new_one(world: World) -> None:
+    """No list shows it: it was sent longer ago than lists reach back, and is not open."""
+    leg = world.broker.leg(ENTRY)
+    world.broker.end(leg.broker_id, "canceled")
+    world.executor.told = len(world.broker.events)
+    world.broker.unlisted = {leg.broker_id, *world.broker.orders}
+    reconcile(world, "look")
+    world.settle(8)  # it looks again by itself, by the order's id
+    world.minute(LATER, {"AAPL": 100.3})
+    [stop] = world.store.open_orders("AAPL")
+    assert (stop.client_order_id, stop.qty, stop.resting) == ("e7f3-260109-AAPL-stop-1", 16, True)
+    assert texts(world) == []
+
+
+def test_a_position_that_cannot_be_read_is_not_one_that_is_gone(world: World) -> None:
+    for number in range(4):
+        snapshot = world.broker.snapshot("nobody-asked", f"odd-{number}")
+        world.bus.publish([replace(snapshot, positions=(), unread=("AAPL",))])
+        world.settle(4)
+    assert world.store.foreign_items() == []
+    assert texts(world) == []
+
+
+def test_a_part_of_a_share_is_told_and_the_rest_of_the_snapshot_counts(world: World) -> None:
+    leg = world.broker.leg(ENTRY)
+    world.broker.end(leg.broker_id, "canceled")
+    world.executor.told = len(world.broker.events)
+    world.broker.fills.append(replace(world.broker.fills[0], execution_id="odd", qty=Decimal("0.5")))
+    for number in range(3):
+        reconcile(world, f"look-{number}")
+    assert len([text for text in texts(world) if "0.5 shares" in text]) == 1
+    old = world.store.order(LEG)
+    assert old is not None
+    assert old.status is Status.CANCELED
 
 
 def test_a_stop_that_someone_cancelled_at_the_broker_returns(world: World) -> None:
@@ -260,12 +297,13 @@ def test_a_split_scales_the_position_and_its_levels(world: World, new: int, old:
     assert len([text for text in texts(world) if "was split" in text]) == 1
 
 
-def sell_by_hand(world: World, qty: int, price: str = "100.40") -> None:
+def sell_by_hand(world: World, qty: int, price: str = "100.40", kind: str = "market", until: str = "gtc") -> None:
     """A person cancels our stop on the broker's page and sells at the market; no trade update reaches us."""
     world.broker.end(world.broker.leg(ENTRY).broker_id, "canceled")
     order = replace(
         their_order("AAPL", side="sell"),
-        type="market",
+        type=kind,
+        time_in_force=until,
         limit_price=None,
         qty=Decimal(qty),
         submitted_at=world.broker.now,
@@ -293,6 +331,15 @@ def test_a_sale_by_hand_is_booked_by_its_own_executions_and_the_rest_is_protecte
     for number in range(3):
         reconcile(world, f"again-{number}")
     assert everything(world.store) == before
+
+
+@pytest.mark.parametrize(("kind", "until"), [("trailing_stop", "day"), ("market", "opg"), ("limit", "cls")])
+def test_a_sale_by_an_order_of_a_kind_that_we_never_send_is_booked_too(world: World, kind: str, until: str) -> None:
+    sell_by_hand(world, 16, kind=kind, until=until)
+    for number in range(2):
+        reconcile(world, f"look-{number}")
+    assert world.store.list_positions() == []
+    assert world.store.account().cash == world.broker.cash
 
 
 def test_shares_that_went_without_a_trace_are_named_and_only_the_rest_gets_a_stop(world: World) -> None:

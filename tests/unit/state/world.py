@@ -114,6 +114,9 @@ class Broker:
     cash: Decimal = Decimal(100_000)
     orders: dict[str, BrokerOrder] = field(default_factory=dict)
     shares: dict[str, Decimal] = field(default_factory=dict)
+    unlisted: set[str] = field(default_factory=set)
+    """Broker ids of orders that are in no list: they ended days after they were sent."""
+    others: tuple[BrokerPosition, ...] = ()
     paid: dict[str, Decimal] = field(default_factory=dict)
     fills: list[BrokerFill] = field(default_factory=list)
     events: list[BrokerEvent] = field(default_factory=list)
@@ -281,14 +284,18 @@ class Broker:
             )
         )
 
-    def snapshot(self, request: str, message_id: str) -> BrokerSnapshot:
+    def snapshot(self, request: str, message_id: str, by_id: tuple[str, ...] = ()) -> BrokerSnapshot:
         legs = {leg.broker_id for order in self.orders.values() for leg in order.legs}
         return BrokerSnapshot(
             id=message_id,
             at=self.now,
             cause=request,
             request=request,
-            orders=tuple(self.shown(order) for order in self.orders.values() if order.broker_id not in legs),
+            orders=tuple(
+                self.shown(one)
+                for name, one in self.orders.items()
+                if name in by_id or name not in legs | self.unlisted
+            ),
             positions=tuple(
                 BrokerPosition(symbol=symbol, qty=qty, avg_entry_price=self.paid[symbol])
                 for symbol, qty in sorted(self.shares.items())
@@ -299,12 +306,15 @@ class Broker:
                 multiplier=self.multiplier,
                 status="ACTIVE",
                 cash=self.cash,
-                equity=self.cash + sum(qty * self.paid[symbol] for symbol, qty in self.shares.items()),
+                equity=self.cash
+                + sum(qty * self.paid[symbol] for symbol, qty in self.shares.items())
+                + sum(one.qty * (one.current_price or 0) for one in self.others),
                 buying_power=self.cash * 2,
             ),
             fills=tuple(self.fills),
             events_seen=len(self.events),
             is_open=self.says_open,
+            others=self.others,
         )
 
 
@@ -354,7 +364,7 @@ class Executor:
             self.report(action, reply.attempt, wanted, None, "connection refused")
             return
         if action.kind is ActionKind.RECONCILE:
-            self.bus.publish([self.broker.snapshot(action.id, f"snapshot-{action.id}-{reply.attempt}")])
+            self.bus.publish([self.broker.snapshot(action.id, f"snapshot-{action.id}-{reply.attempt}", action.orders)])
             return
         outcome, order, text = self.broker.perform(action)
         self.forward()

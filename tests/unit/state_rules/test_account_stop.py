@@ -54,10 +54,13 @@ def test_the_peak_follows_the_mark_up_and_never_down() -> None:
 
 
 @pytest.mark.parametrize("reason", ["daily_loss", "drawdown"])
-def test_a_stop_lasts_when_equity_recovers_and_over_night_until_an_operator_resumes(reason: str) -> None:
-    stopped = marked(account("100000", stopped=reason), RULES)
-    assert stopped.stopped == reason
-    assert rolled(stopped).stopped == reason
+def test_a_stop_lasts_when_equity_recovers(reason: str) -> None:
+    assert marked(account("100000", stopped=reason), RULES).stopped == reason
+
+
+def test_a_daily_loss_ends_with_its_session_and_a_drawdown_lasts_until_an_operator_resumes() -> None:
+    assert rolled(account("97000", stopped="daily_loss")).stopped == ""
+    assert rolled(account("89000", stopped="drawdown")).stopped == "drawdown"
 
 
 def test_after_a_resume_the_same_loss_does_not_stop_again_today_but_a_further_drawdown_does() -> None:

@@ -75,7 +75,9 @@ PAINS: Final = (
     Pain(
         "nautilus#4736",
         "an invented opposite fill",
-        ("unit/state/test_reconciliation::test_an_order_that_the_lists_lack_is_told_and_not_invented_away",),
+        (
+            "unit/state/test_reconciliation::test_an_order_that_the_broker_does_not_know_is_told_once_and_not_invented_away",
+        ),
     ),
     Pain(
         "nautilus#5000",

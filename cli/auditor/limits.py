@@ -83,17 +83,34 @@ def entries_in_time(broker: BrokerView, ledger: LedgerView, terms: Terms) -> Ite
 
 
 def entries_small_enough(broker: BrokerView, ledger: LedgerView, terms: Terms) -> Iterator[Finding]:
-    """A7: one entry is at most its part of the session's opening equity; all that is held at most the whole."""
+    """A7: one entry is at most its part of the session's opening equity and what was paid in or taken out since."""
     rows = {row.client_order_id: row for row in ledger.orders}
     equities = {row.session: row.opening_equity for row in ledger.sessions}
+    moves = list(_moved(ledger))
     for sent in ours(broker, ledger):
         row = rows.get(sent.client_order_id)
         if row is None or row.kind != "entry" or sent.qty is None or sent.limit_price is None:
             continue
-        equity = equities.get(row.session)
-        if equity is not None and sent.qty * sent.limit_price > terms.per_symbol * equity:
+        opening = equities.get(row.session)
+        if opening is None:
+            continue
+        equity = opening + next((moved for at, moved in reversed(moves) if at <= sent.created_at), Decimal(0))
+        if sent.qty * sent.limit_price > terms.per_symbol * equity:
             text = f"{sent.qty} at {sent.limit_price} is more than {terms.per_symbol} of {equity}"
             yield Finding("A7", row.client_order_id, text)
+
+
+def _moved(ledger: LedgerView) -> Iterator[tuple[dt.datetime, Decimal]]:
+    """When money came or went, and how much since the opening of that session, dollars."""
+    since_opening = Decimal(0)
+    for row in sorted(ledger.journal, key=lambda row: row.seq):
+        if row.kind == "session_equity":
+            since_opening = Decimal(0)
+        elif row.kind == "money_moved":
+            since_opening += Decimal(row.text.partition(" ")[0].replace(",", ""))
+        else:
+            continue
+        yield row.at, since_opening
 
 
 def nothing_bought_while_stopped(broker: BrokerView, ledger: LedgerView, terms: Terms) -> Iterator[Finding]:

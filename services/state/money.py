@@ -87,9 +87,6 @@ def _with_moved(unit: Unit, account: Account, moved: Decimal) -> Account:
     if not moved or not _is_known(account):
         return account
     unit.journal("money_moved", f"{moved:+,.2f} dollars came or went by no fill of ours")
-    session = unit.store.last_session()
-    if session is not None and session.opening_equity is not None:
-        unit.store.upsert_session(replace(session, opening_equity=session.opening_equity + moved))
     return replace(account, opening_equity=account.opening_equity + moved, peak_equity=account.peak_equity + moved)
 
 

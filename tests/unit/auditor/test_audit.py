@@ -322,3 +322,17 @@ def test_the_way_back_of_a_stop_leads_over_its_entry_to_the_bar() -> None:
     ledger = day.ledger()
     leg = next(row for row in ledger.orders if row.client_order_id == day.LEG)
     assert way_to_the_bar(leg, ledger) == (day.ENTRY, day.CONFIRMED, day.BAR)
+
+
+def test_what_came_or_went_since_the_opening_counts_with_the_equity_of_an_entry() -> None:
+    broker, whole = day.broker(), day.ledger()
+    ledger = replace(whole, sessions=(replace(whole.sessions[0], opening_equity=Decimal(10_000)),))
+    opened = day.line(1, "session_equity", 0, text="equity 10000 at the opening of 2026-01-09")
+    after = tuple(replace(row, seq=row.seq + 2) for row in ledger.journal)
+
+    def found(dollars: str) -> set[str]:
+        moved = day.line(2, "money_moved", 1, text=f"{dollars} dollars came or went by no fill of ours")
+        return {finding.invariant for finding in audit(broker, replace(ledger, journal=(opened, moved, *after)), TERMS)}
+
+    assert found("+90,000.00") == set()
+    assert found("-5,000.00") == {"A7"}

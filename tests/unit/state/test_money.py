@@ -195,15 +195,6 @@ def test_a_loss_that_was_resumed_does_not_stop_the_next_session(world: World) ->
     assert (account.opening_equity < CASH * Decimal("0.98"), account.stopped) == (True, "")
 
 
-def test_a_deposit_is_in_what_the_session_counts_as_its_opening(world: World) -> None:
-    open_session(world)
-    world.broker.cash += 5_000
-    account = minutes(world, 1, 4)
-    session = world.store.last_session()
-    assert session is not None
-    assert (session.opening_equity, account.opening_equity) == (CASH + 5_000, CASH + 5_000)
-
-
 def test_shares_taken_over_are_counted_once(world: World) -> None:
     hold(world, "MSFT", 100, 400)
     open_session(world)

@@ -38,7 +38,7 @@ def tiles(view: LedgerView | None, prices: Mapping[str, Price]) -> str:
     if view is None or view.money is None:
         return _tile("Equity", "unknown", "the ledger has no account yet", "")
     money = view.money
-    day = money.equity - money.opening_equity
+    day = money.equity - money.opening_equity if money.opening_equity else Decimal(0)
     day_pct = float(day / money.opening_equity) * 100 if money.opening_equity else 0.0
     open_gain = sum((standing(held, prices.get(held.symbol)).gain or Decimal(0) for held in view.held), Decimal(0))
     realized = sum([row.realized for row in view.closed] + [row.realized for row in view.held], Decimal(0))

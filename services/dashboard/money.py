@@ -68,7 +68,7 @@ class MoneyPanel:
         rows = [_row(order) for order in view.orders] if view is not None else []
         if rows != self._orders.rows:
             self._orders.rows = rows
-        opening = view.money.opening_equity if view is not None and view.money is not None else None
+        opening = (view.money.opening_equity or None) if view is not None and view.money is not None else None
         options = equity_chart(points, opening)
         if options != self._chart.options:
             self._chart.options.update(options)

@@ -8,6 +8,7 @@ later.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Final
 
 from msgspec.structs import replace
@@ -35,8 +36,12 @@ def resumed(account: Account) -> Account:
 
 
 def rolled(account: Account) -> Account:
-    """`account` in the next session, whose loss is counted anew: of what was, only a drawdown lasts."""
-    return replace(account, stopped=DRAWDOWN if account.stopped == DRAWDOWN else "")
+    """`account` in the next session, whose loss is counted anew: of what was, only a drawdown lasts.
+
+    Until the broker's account was read its opening equity is unknown: 0, by which no loss is measured, and no entry
+    sized.
+    """
+    return replace(account, opening_equity=Decimal(0), stopped=DRAWDOWN if account.stopped == DRAWDOWN else "")
 
 
 def _stopped(account: Account, rules: LimitRules) -> str:

@@ -239,7 +239,7 @@ class Market(Struct, frozen=True, kw_only=True):
 
 
 class Account(Struct, frozen=True, kw_only=True):
-    """The `account` row and today's counters. Dollars. opening_equity: at the session's opening, all day."""
+    """The `account` row and today's counters. Dollars. opening_equity: at the session's opening, 0 until read."""
 
     session: dt.date | None
     account_number: str

@@ -101,13 +101,9 @@ def adopted(unit: Unit, symbol: str) -> None:
 
 
 def marked(unit: Unit, limits: LimitRules, closes: dict[str, float]) -> None:
-    """The account by the ledger's own mark: cash, shares at their last closed one-minute close, and what is beside.
-
-    Before the session's opening equity is known there is nothing to measure a loss from: the account still has
-    yesterday's, and a loss that was resumed then would stop today.
-    """
-    account, session = unit.store.account(), unit.store.last_session()
-    if session is None or session.opening_equity is None:
+    """The account by the ledger's own mark: cash, shares at their last closed one-minute close, and what is beside."""
+    account = unit.store.account()
+    if account.session is None:
         return
     shares = sum(
         (

@@ -82,10 +82,11 @@ def close(unit: Unit) -> None:
     if account.session is None or unit.store.note(_CLOSED) == str(account.session):
         return
     unit.store.set_note(_CLOSED, str(account.session))
-    gained = account.equity - account.opening_equity
+    since = f"{account.equity - account.opening_equity:+,.2f} since its opening"
     unit.journal(
         "session_closed",
-        f"session {account.session} is over: equity {account.equity:,.2f}, {gained:+,.2f} since its opening",
+        f"session {account.session} is over: equity {account.equity:,.2f}, "
+        + (since if account.opening_equity else "which was not read at its opening"),
         figures={
             "equity": float(account.equity),
             "opening_equity": float(account.opening_equity),

@@ -78,7 +78,7 @@ class PartitionDecided(Message, frozen=True, kw_only=True):
 
 
 class AccountChanged(Message, frozen=True, kw_only=True):
-    """The account by the ledger's own mark. Amounts in dollars; opening_equity: at the session's opening."""
+    """The account by the ledger's own mark, in dollars. opening_equity: at the session's opening, 0 until read."""
 
     session: dt.date
     cash: Decimal

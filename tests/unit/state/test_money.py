@@ -195,6 +195,27 @@ def test_a_loss_that_was_resumed_does_not_stop_the_next_session(world: World) ->
     assert (account.opening_equity < CASH * Decimal("0.98"), account.stopped) == (True, "")
 
 
+def test_while_the_account_was_not_read_today_nothing_is_bought(world: World) -> None:
+    """Yesterday's equity sizes no order of today, nor does its loss stop the account."""
+    open_session(world)
+    fresh = world.broker.snapshot
+    world.broker.snapshot = lambda request, message_id, by_id=(): replace(  # type: ignore[method-assign]
+        fresh(request, message_id, by_id), account=None
+    )
+    assert open_session(world, OVER_NIGHT).opening_equity == 0
+    due = AT + OVER_NIGHT
+    world.bars(due, {"AAPL": 100.0})
+    world.second(due)
+    world.bus.publish([of("AAPL", due, entries=(confirmed("AAPL", due),))])
+    world.settle(6)
+    [intent] = world.store._db.execute("SELECT status, reason FROM entry_intents")
+    assert tuple(intent) == ("refused", "account_blocked")
+    world.broker.snapshot = fresh  # type: ignore[method-assign]
+    world.bars(due + MINUTE, {"AAPL": 100.0})
+    world.second(due + MINUTE, turns=40)
+    assert world.store.account().opening_equity == CASH
+
+
 def test_shares_taken_over_are_counted_once(world: World) -> None:
     hold(world, "MSFT", 100, 400)
     open_session(world)

@@ -94,7 +94,8 @@ def simulate(
     if json:
         print_json(told)
     else:
-        typer.echo(f"{played} seeds, {sessions} sessions in {told.seconds:.0f} s; nothing is off")
+        seeds_played = "1 seed" if played == 1 else f"{played} seeds"
+        typer.echo(f"{seeds_played}, {sessions} sessions in {told.seconds:.0f} s; nothing is off")
 
 
 def _told(outcome: Outcome, seeds: int, sessions: int, started: float, again: str) -> Told:

@@ -12,6 +12,7 @@ from services.state import intents
 from services.state.model import EntryRow, ExitRow, IntentStatus, Order, Position
 from services.state.records import FillRow
 from services.state.unit import Unit
+from shared.contracts.orders import BrokerFill
 from shared.contracts.vocabulary import OrderKind, Side, StopMode, TrimState
 from shared.domain.positions import Fill, Happening, Holding, Split, fold
 
@@ -64,6 +65,17 @@ def book(
         at=at,
     )
     return order
+
+
+def book_all(unit: Unit, executions: tuple[BrokerFill, ...]) -> None:
+    """Book those of orders that the ledger knows; a part of a share cannot be booked, which a person is told."""
+    for fill in sorted(executions, key=lambda one: (one.at, one.execution_id)):
+        order = unit.store.order_by_broker_id(fill.broker_order_id)
+        if order is not None and fill.qty != int(fill.qty):
+            text = f"{order.client_order_id}: an execution of {fill.qty} shares, and only whole shares can be booked"
+            unit.alert_once("critical", f"fraction-{fill.execution_id}", text, symbol=order.symbol)
+        elif order is not None:
+            book(unit, order, fill.execution_id, fill.broker_order_id, fill.qty, fill.price, fill.at)
 
 
 def _position_id(unit: Unit, order: Order) -> str:

@@ -7,12 +7,11 @@ import json
 from collections.abc import Iterable
 from decimal import Decimal
 
-from services.state import gates, reports, sizing, snapshots
+from services.state import clocks, foreign, gates, reports, sizing
 from services.state.admission import AdmissionView, Gates, Holding, buying_of, exposure
 from services.state.memory import Memory
 from services.state.model import CancelRefused, EntryRow, Market, Order, Position, SymbolBook
 from services.state.setup import Setup
-from services.state.store import Store
 from services.state.unit import Unit
 from shared.contracts.money import exact
 from shared.contracts.vocabulary import Status
@@ -53,7 +52,7 @@ class Judging:
             position=position,
             orders=orders,
             exits=tuple(store.open_exit_intents(symbol)),
-            missing=snapshots.missing_of(store.foreign_items(), symbol),
+            missing=foreign.missing_of(store.foreign_items(), symbol),
             halted=memory.halted(symbol),
             last_close=close if close is not None else memory.last_daily_close(symbol),
             ended=tuple(store.ended_orders(symbol, self._since(position, orders))),
@@ -86,7 +85,7 @@ class Judging:
             market=market,
             halt=account.halt,
             armed=gates.entries_allowed(self._unit, self._setup),
-            broker_open=False if _broker_disagrees(store) else None,
+            broker_open=False if clocks.differ(store) else None,
             feed_at=memory.feed_at,
             symbol_at=memory.traded_at(symbol),
             halted=memory.halted(symbol),
@@ -153,11 +152,6 @@ class Judging:
         others = [self._memory.daily_closes(other) for other in held]
         rules = self._setup.rules.size
         return sizing.correlation_penalty(sizing.correlations_with(own, others, rules), rules)
-
-
-def _broker_disagrees(store: Store) -> bool:
-    """Its clock is far from ours, or it says that the market is closed."""
-    return bool(store.note(snapshots.CLOCKS_DIFFER) or store.note(snapshots.HOURS_DIFFER))
 
 
 def blocked_symbols(unit: Unit) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from services.state import actions, decisions, money, numbers, sessions, snapshots, working
+from services.state import actions, clocks, decisions, money, numbers, sessions, snapshots, working
 from services.state.judging import Judging
 from services.state.memory import Memory
 from services.state.setup import Setup
@@ -88,8 +88,8 @@ class Free:
             unit.touch(symbol)
 
     def hear_clock(self, unit: Unit, at: dt.datetime, is_open: bool | None) -> None:
-        snapshots.compare_clocks(unit, at)
-        snapshots.compare_hours(unit, at, is_open)
+        clocks.compare(unit, at)
+        clocks.compare_hours(unit, at, is_open)
 
     def waits(self, store: Store) -> bool:
         return False

@@ -6,6 +6,7 @@ import datetime as dt
 import sqlite3
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Final
 
 import typer
 from msgspec import Struct
@@ -26,6 +27,9 @@ from cli.show import print_json, tracked
 from cli.trouble import Trouble
 from shared.domain import calendar
 from shared.runtime.settings import Settings
+
+DOCTYPE: Final = b"<!DOCTYPE html>"
+"""How a page begins."""
 
 
 class Asked(Struct, frozen=True, kw_only=True):
@@ -66,7 +70,7 @@ def _with_a_bar(sessions: Sequence[dt.date]) -> Iterable[dt.date]:
 
 
 def write(report: Report, asked: Asked) -> list[Path]:
-    """The files that were asked for; what has their names is overwritten. Raises Trouble."""
+    """The files that were asked for; earlier ones of their names are overwritten. Raises Trouble."""
     wanted = {asked.html: page(report)} if asked.html is not None else {}
     if asked.csv is not None:
         wanted |= {asked.csv / name: text for name, text in csv_files(report).items()}
@@ -84,11 +88,23 @@ def _refuse_places(asked: Asked) -> None:
     """Before anything is worked out."""
     if asked.html is not None and asked.html.is_dir():
         raise Trouble(f"--html {asked.html} is a folder: name a file in it, such as {asked.html / 'report.html'}")
+    if asked.html is not None and asked.html.is_file() and not _is_page(asked.html):
+        raise Trouble(f"--html {asked.html} is there and is no page: name another file, or move that one away")
     for option, path in (("--html", asked.html), ("--csv", asked.csv)):
         if path is not None and not path.absolute().parent.is_dir():
             raise Trouble(f"{option} {path}: there is no folder {path.absolute().parent}; make it first")
     if asked.csv is not None and asked.csv.exists() and not asked.csv.is_dir():
         raise Trouble(f"--csv {asked.csv} is a file: name a folder, which gets one file for each table")
+
+
+def _is_page(file: Path) -> bool:
+    """Whether an earlier report may be there: a ledger or bars that are named by mistake must not be written over."""
+    try:
+        with open(file, "rb") as read:
+            start = read.read(len(DOCTYPE))
+    except OSError:
+        return False
+    return start in (b"", DOCTYPE)
 
 
 def _span(asked: Asked, database: sqlite3.Connection) -> tuple[dt.date, dt.date]:

@@ -242,6 +242,19 @@ def test_what_cannot_be_reported_is_one_line_that_says_what_can(
     assert len(told.err.splitlines()) == 1
 
 
+def test_a_page_is_written_over_an_earlier_one_and_over_no_ledger(
+    execute: Any, played: Played, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    ledger = tmp_path / "copy.sqlite"
+    ledger.write_bytes(before := (played.home / "data" / "execution_v2.sqlite").read_bytes())
+    assert execute("report", "--html", str(ledger)) == 2
+    assert "is no page" in capsys.readouterr().err
+    assert ledger.read_bytes() == before
+    (tmp_path / "empty.html").touch()
+    assert execute("report", "--html", "empty.html") == 0
+    assert execute("report", "--html", "empty.html") == 0
+
+
 def explained(execute: Any, capsys: pytest.CaptureFixture[str], order: str) -> Any:
     assert execute("explain", order, "--json") == 0
     return json.loads(capsys.readouterr().out)

@@ -107,9 +107,9 @@ def run(asked: Asked, as_json: bool) -> int:
     if (asked.tape is None) == (asked.bars is None):
         raise Trouble("name what is to be cut: --bars FILE with --session DATE, or --tape FILE")
     with tempfile.TemporaryDirectory(prefix="lookahead-") as folder:
-        session, decide = _on_tape(asked.tape) if asked.tape is not None else _on_file(asked, Path(folder))
+        session, last, decide = _on_tape(asked.tape) if asked.tape is not None else _on_file(asked, Path(folder))
         whole = decide(None)
-        minutes = minutes_to_cut(session, asked.cuts, asked.seed)
+        minutes = minutes_to_cut(session, last, asked.cuts, asked.seed)
         cuts = tuple(check(whole, decide(at), at) for at in tracked(minutes, "cutting"))
     checked = Checked(session=session.session, cuts=cuts, seconds=round(time.monotonic() - began, 1))
     if as_json:
@@ -119,9 +119,11 @@ def run(asked: Asked, as_json: bool) -> int:
     return NOT_WELL if any(cut.differs for cut in cuts) else DONE
 
 
-def minutes_to_cut(session: Session, cuts: int, seed: int) -> list[dt.datetime]:
-    """Seeded, each once, in order."""
-    possible = range(WITHIN, session.minutes - WITHIN)
+def minutes_to_cut(session: Session, last: dt.datetime, cuts: int, seed: int) -> list[dt.datetime]:
+    """Seeded, each once, in order; none after `last` (UTC), where what is known of the session ends."""
+    possible = range(WITHIN, (min(last, session.closes_at) - session.opens_at) // MINUTE - WITHIN)
+    if not possible:
+        raise Trouble(f"what is known of {session.session} ends at {clock(last)}: too early to be cut")
     chosen = random.Random(seed).sample(possible, min(cuts, len(possible)))  # noqa: S311 - no secret
     return [session.opens_at + minute * MINUTE for minute in sorted(chosen)]
 
@@ -156,15 +158,15 @@ def _first_difference(left: Sequence[tuple[object, ...]], right: Sequence[tuple[
     return " ".join(f"knowing the rest {with_all}, without it {without}".split())
 
 
-def _on_tape(tape: Path) -> tuple[Session, Decide]:
+def _on_tape(tape: Path) -> tuple[Session, dt.datetime, Decide]:
     try:
-        session = calendar.session(play_tape(tape).session)
+        played = play_tape(tape)
     except OSError as fault:
         raise Trouble(f"{tape} cannot be read ({fault.strerror}); tapes are in data/tape of a home") from None
-    return session, lambda at: play_tape(tape, at).store
+    return calendar.session(played.session), played.last, lambda at: play_tape(tape, at).store
 
 
-def _on_file(asked: Asked, folder: Path) -> tuple[Session, Decide]:
+def _on_file(asked: Asked, folder: Path) -> tuple[Session, dt.datetime, Decide]:
     if asked.bars is None or asked.session is None:
         raise Trouble("--bars needs --session DATE: which session of the file is to be cut")
     replayed = Replayed(
@@ -191,7 +193,7 @@ def _on_file(asked: Asked, folder: Path) -> tuple[Session, Decide]:
         backtest.play_all(settings, store, [session], Stop(), bar_by_bar=asked.bar_by_bar)
         return store
 
-    return session, decide
+    return session, session.closes_at, decide
 
 
 def _cut_minutes(bars: Path, at: dt.datetime, target: Path) -> Path:

@@ -21,11 +21,14 @@ from shared.runtime.settings import RecordedFeed, Settings, SyntheticFeed
 
 
 def a_date(option: str, text: str) -> dt.date:
-    """Raises Trouble for what is no date."""
+    """YYYY-MM-DD and nothing else that ISO 8601 calls a date. Raises Trouble for what is none."""
     try:
-        return dt.date.fromisoformat(text)
+        day = dt.date.fromisoformat(text)
     except ValueError:
-        raise Trouble(f"{option} {text!r} is no date: write it as YYYY-MM-DD, such as 2015-02-11") from None
+        day = None
+    if day is None or str(day) != text:
+        raise Trouble(f"{option} {text!r} is no date: write it as YYYY-MM-DD, such as 2015-02-11")
+    return day
 
 
 def sessions_from(first: dt.date, last: dt.date) -> list[Session]:

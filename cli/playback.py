@@ -33,9 +33,10 @@ from shared.contracts.wire import encode_json
 from shared.runtime.bus import Entry
 from shared.runtime.halt import HaltFile
 from shared.runtime.loop import Plain
-from shared.runtime.tape import NoTape, read_tape
+from shared.runtime.tape import NoTape, read_tape, unread
 
 READ_BY_SIGNALS: Final = ("daily", "candidates", "positions", "bars")
+NEVER: Final = dt.datetime.min.replace(tzinfo=dt.UTC)
 COMPARED: Final = ("verdicts", "entries", "exits", "trims", "stops", "marks")
 
 
@@ -50,7 +51,10 @@ class Difference(Struct, frozen=True, kw_only=True):
 
 
 class Played(Struct, frozen=True, kw_only=True):
-    """What came of a tape. decisions: how many minutes of a partition were compared. digest_then: None: no ending."""
+    """What came of a tape. decisions: how many minutes of a partition were compared. digest_then: None: no ending.
+
+    last: the last tick on it, UTC. unread: bytes at its end that are torn or damaged.
+    """
 
     session: dt.date
     store: Store
@@ -61,6 +65,8 @@ class Played(Struct, frozen=True, kw_only=True):
     differences: tuple[Difference, ...]
     digest_then: str | None
     digest: str
+    last: dt.datetime
+    unread: int
 
 
 def play_tape(path: Path, until: dt.datetime | None = None) -> Played:
@@ -78,6 +84,7 @@ def play_tape(path: Path, until: dt.datetime | None = None) -> Played:
         raise NoTape(f"{path} is of version {opening.version}, this program plays {VERSION}")
     playback = _Playback(opening)
     ending: str | None = None
+    last = NEVER
     for record in records[1:]:
         match record:
             case Built():
@@ -88,16 +95,17 @@ def play_tape(path: Path, until: dt.datetime | None = None) -> Played:
                 if until is not None and _last_tick(record) > until:
                     break
                 playback.step(record)
+                last = max(last, _last_tick(record))
             case Ending():
                 ending = record.digest
             case Opening():
                 raise NoTape(f"{path} begins twice")
-    return playback.played(opening.session, ending)
+    return playback.played(opening.session, ending, last, unread(path))
 
 
 def _last_tick(step: Step) -> dt.datetime:
     ticks = [one.message().at for one in step.taken if one.kind == "Tick"]
-    return max(ticks, default=dt.datetime.min.replace(tzinfo=dt.UTC))
+    return max(ticks, default=NEVER)
 
 
 class _Halt(HaltFile):
@@ -180,7 +188,7 @@ class _Playback:
         self._state.sent()
         self._tell(out)
 
-    def played(self, session: dt.date, ending: str | None) -> Played:
+    def played(self, session: dt.date, ending: str | None, last: dt.datetime, unread: int) -> Played:
         return Played(
             session=session,
             store=self._store,
@@ -191,6 +199,8 @@ class _Playback:
             differences=tuple(self._differences),
             digest_then=ending,
             digest=self._store.digest(),
+            last=last,
+            unread=unread,
         )
 
     def _hear(self, stream: str, message: Message) -> None:

@@ -133,12 +133,9 @@ def _span(first: str | None, last: str | None) -> Span:
 
 
 def _date(option: str, text: str | None) -> dt.date | None:
-    if text is None:
-        return None
-    try:
-        return dt.datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007  a date has no zone
-    except ValueError:
-        raise Trouble(f"{option} {text!r} is no date: write it as YYYY-MM-DD, such as 2015-02-11") from None
+    from cli.market import a_date
+
+    return a_date(option, text) if text is not None else None
 
 
 def _one_symbol(days: Sequence[SymbolDays], symbol: str, path: Path) -> SymbolDays:

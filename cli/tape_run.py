@@ -20,7 +20,9 @@ SHOWN: Final = 20
 
 
 class TapeOutcome(Struct, frozen=True, kw_only=True):
-    """same: whether decisions and ledger are those of the session. digest_then: None where it did not end on the tape.
+    """same: whether all of the tape could be read, and decisions and ledger are those of the session.
+
+    digest_then: None where the session did not end on the tape. unread: bytes at its end that are torn or damaged.
 
     steps: transactions. restarts: of state. lives: new ones of the bus. decisions: compared ones, each of a minute and
     partition.
@@ -36,6 +38,7 @@ class TapeOutcome(Struct, frozen=True, kw_only=True):
     counts: dict[str, int]
     digest: str
     digest_then: str | None
+    unread: int
     seconds: float
 
 
@@ -59,7 +62,7 @@ def outcome_of(played: Played, seconds: float) -> TapeOutcome:
         counts = counted(ledger)
     return TapeOutcome(
         session=played.session,
-        same=not played.differences and played.digest_then in (None, played.digest),
+        same=not played.unread and not played.differences and played.digest_then in (None, played.digest),
         steps=played.steps,
         restarts=played.restarts,
         lives=played.lives,
@@ -68,6 +71,7 @@ def outcome_of(played: Played, seconds: float) -> TapeOutcome:
         counts=counts,
         digest=played.digest,
         digest_then=played.digest_then,
+        unread=played.unread,
         seconds=round(seconds, 3),
     )
 
@@ -88,6 +92,7 @@ def in_words(outcome: TapeOutcome) -> str:
             f"  verdicts {count['verdicts']:,}, confirmed {count['confirmed']}, orders {count['order_ledger']}, "
             f"fills {count['fills']}",
             f"  {ends.get(outcome.digest_then, f'ANOTHER LEDGER: the recorded digest is {outcome.digest_then}')}",
+            *([f"  UNREAD: the last {outcome.unread:,} bytes are torn or damaged"] if outcome.unread else []),
             f"Took {outcome.seconds:.1f} s. digest {outcome.digest}",
         ]
     )

@@ -24,6 +24,7 @@ from cli.auditor.ledger_side import read_ledger
 from cli.auditor.protection import uncovered
 from cli.auditor.views import BrokerView, Finding, LedgerView, SessionRow, Terms
 from cli.ledger import reading
+from cli.market import a_date
 from cli.options import settings_of_home
 from cli.place import Place, broker_of, kept_place
 from cli.show import print_json, print_table
@@ -31,6 +32,7 @@ from cli.trouble import DONE, NOT_WELL, Trouble
 from services.executor.broker import Answer, Replied
 from shared.runtime.settings import Settings
 
+LAST: Final = "last"
 BOOK: Final = "exchange.sqlite"
 READINGS: Final = 3
 PAUSE_S: Final = 2.0
@@ -77,6 +79,8 @@ class Audited(Struct, frozen=True, kw_only=True):
 
 def show_audit(date: str, as_json: bool) -> int:
     """Show it; the exit code."""
+    if date != LAST:
+        a_date("DATE", date)
     settings = settings_of_home()
     place = kept_place(settings)
     ledger, broker = _read(settings, place)
@@ -156,7 +160,7 @@ def _session(ledger: LedgerView, date: str) -> SessionRow:
     known = sorted(ledger.sessions, key=lambda row: row.session)
     if not known:
         raise Trouble("the ledger has no session yet; nothing can be audited")
-    if date == "last":
+    if date == LAST:
         return known[-1]
     for row in known:
         if row.session == date:

@@ -11,7 +11,7 @@ from services.state.ingest import Source, take
 from services.state.setup import Setup
 from services.state.tape import SUFFIX, Ending, decode
 from services.state.unit import Unit
-from shared.runtime.tape import TapeWriter, read_tape
+from shared.runtime.tape import CUT, TapeWriter, read_tape
 
 
 class CandidateFiles:
@@ -91,6 +91,7 @@ class TapeFolder:
         writer = TapeWriter(self._path(session))
         for old in sorted(self._folder.glob(f"*{SUFFIX}"))[: -self._kept]:
             old.unlink()
+            old.with_name(old.name + CUT).unlink(missing_ok=True)
         return writer
 
     def _path(self, session: dt.date) -> Path:

@@ -5,7 +5,8 @@
 
 A payload is one piece of a zlib stream, flushed so that it can be read by itself after those before it; flag 1: a new
 stream begins here (a process opened the file again). A record is handed to the operating system when it is written, so
-a killed process loses none; the disk has it a second later. What a power cut tore at the end is cut off.
+a killed process loses none; the disk has it a second later. What a power cut tore at the end is cut off, and kept
+beside the file (`.cut`): should it have been damage in the middle, what comes after it is not lost.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ MAGIC: Final = b"EV2TAPE1"
 FRAME: Final = struct.Struct(">IIB")
 NEW_STREAM: Final = 1
 SYNC_EVERY_S: Final = 1.0
+CUT: Final = ".cut"
+"""Added to the name of a tape: what was cut off its end."""
 LEVEL: Final = 1
 """Of zlib: the fastest. Nobody trades while it works."""
 
@@ -43,6 +46,7 @@ class TapeWriter:
         try:
             os.chmod(path, 0o600)
             self._end = self._whole_part(path)
+            _keep_what_follows(self._file, self._end, path)
             self._file.truncate(self._end)
             self._file.seek(self._end)
         except (OSError, NoTape):
@@ -81,7 +85,7 @@ class TapeWriter:
         if os.fstat(self._file.fileno()).st_size == 0:
             self._file.write(MAGIC)
             return len(MAGIC)
-        return len(MAGIC) + sum(FRAME.size + len(payload) for _, payload in _frames(self._file, path))
+        return _whole_part(self._file, path)
 
     def _sync_for_ever(self) -> None:
         """On a thread of its own: whoever appends does not wait for the disk."""
@@ -105,6 +109,32 @@ def read_tape(path: Path) -> Iterator[bytes]:
                 yield unpacker.decompress(payload)
             except zlib.error as fault:
                 raise NoTape(f"{path} is damaged ({fault}): it can be read up to there alone") from None
+
+
+def unread(path: Path) -> int:
+    """Bytes behind its last whole record: torn, or damaged. Raises NoTape and OSError."""
+    with open(path, "rb") as file:
+        return os.fstat(file.fileno()).st_size - _whole_part(file, path)
+
+
+def _whole_part(file: BinaryIO, path: Path) -> int:
+    return len(MAGIC) + sum(FRAME.size + len(payload) for _, payload in _frames(file, path))
+
+
+def _keep_what_follows(file: BinaryIO, end: int, path: Path) -> None:
+    """Append what stands behind `end` to the file beside; zeros alone are nothing."""
+    file.seek(end)
+    rest = file.read()
+    if not rest.strip(b"\0"):
+        return
+    with open(path.with_name(path.name + CUT), "ab", opener=_for_the_owner) as kept:
+        kept.write(rest)
+        kept.flush()
+        os.fsync(kept.fileno())
+
+
+def _for_the_owner(name: str, flags: int) -> int:
+    return os.open(name, flags, 0o600)
 
 
 def _frames(file: BinaryIO, path: Path) -> Iterator[tuple[int, bytes]]:

@@ -10,11 +10,12 @@ import polars as pl
 import pytest
 
 from cli.lookahead_run import Asked, Cut, check, minutes_to_cut, run
+from cli.trouble import Trouble
 from services.market_data.recorded_source import RecordedSource
 from services.market_data.source import Day
 from services.state.store import Store
 from shared.domain import calendar
-from shared.domain.calendar import Session
+from shared.domain.calendar import MINUTE, Session
 from tests.chaos.day import EAGER_RULES, SESSION, the_source
 
 CUTS = 3
@@ -105,8 +106,21 @@ def test_two_ledgers_that_differ_only_after_the_cut_are_the_same_up_to_it() -> N
 
 def test_the_minutes_are_the_seeds_and_lie_within_the_session() -> None:
     session = calendar.session(SESSION)
-    assert minutes_to_cut(session, 4, seed=1) == minutes_to_cut(session, 4, seed=1)
-    assert minutes_to_cut(session, 4, seed=1) != minutes_to_cut(session, 4, seed=2)
-    cuts = minutes_to_cut(session, 10_000, seed=1)
+    assert minutes_to_cut(session, session.closes_at, 4, seed=1) == minutes_to_cut(
+        session, session.closes_at, 4, seed=1
+    )
+    assert minutes_to_cut(session, session.closes_at, 4, seed=1) != minutes_to_cut(
+        session, session.closes_at, 4, seed=2
+    )
+    cuts = minutes_to_cut(session, session.closes_at, 10_000, seed=1)
     assert session.opens_at < cuts[0] < cuts[-1] < session.closes_at
     assert len(set(cuts)) == len(cuts)
+
+
+def test_no_cut_lies_behind_the_end_of_what_is_known() -> None:
+    """There it would compare the same with itself, and find nothing."""
+    session = calendar.session(SESSION)
+    last = session.opens_at + 100 * MINUTE
+    assert max(minutes_to_cut(session, last, 10_000, seed=1)) < last
+    with pytest.raises(Trouble, match="too early to be cut"):
+        minutes_to_cut(session, session.opens_at + 15 * MINUTE, 1, seed=1)

@@ -12,6 +12,7 @@ import pytest
 from cli.inprocess.direct_broker import DirectBroker
 from cli.inprocess.memory_bus import MemoryBus
 from cli.playback import play_tape
+from cli.tape_run import in_words, outcome_of
 from services.exchange.exchange import Exchange, new_book
 from services.exchange.market import Market
 from services.exchange.orders import Update
@@ -209,6 +210,15 @@ def test_a_live_session_decided_again_from_its_tape_has_the_same_decisions_and_t
     assert (played.restarts, played.lives) == (2, 1)
     assert played.decisions == DAY.minutes * room.settings.bus.partitions
     assert played.digest == played.digest_then == room.store.digest()
+
+
+def test_a_tape_that_cannot_be_read_to_its_end_is_not_called_the_same(room: LiveRoom, tmp_path: Path) -> None:
+    whole = (room.home / "data" / "tape" / f"{SESSION}.tape").read_bytes()
+    damaged = tmp_path / "damaged.tape"
+    damaged.write_bytes(whole[:-1])
+    outcome = outcome_of(play_tape(damaged), 0.0)
+    assert (outcome.same, outcome.differences, outcome.unread > 0) == (False, (), True)
+    assert f"UNREAD: the last {outcome.unread:,} bytes" in in_words(outcome)
 
 
 def test_that_session_bought_and_sold(room: LiveRoom) -> None:

@@ -72,6 +72,7 @@ def test_without_a_ledger_every_view_names_the_command_that_makes_one(command: s
         ("--bars bars.parquet --session 2015-02-16", "2015-02-16 (Monday) is no session of the exchange"),
         ("--bars bars.parquet --session 2015-02-12", "bars.parquet has no bars of 2015-02-12; it has 2015-02-11 to"),
         ("--bars bars.parquet --session 2015-02-11 --to 2015-02-10", "the last session 2015-02-10 lies before"),
+        ("--bars bars.parquet --session 20150211", "--session '20150211' is no date"),
         ("--bars bars.parquet --session 11.2.2015", "--session '11.2.2015' is no date"),
         (
             "--bars bars.parquet --session 2015-02-11 --watchlist AAPL,ZZZ",
@@ -236,3 +237,8 @@ def test_the_server_alone_needs_something_to_serve(refused: Refused) -> None:
 def test_an_unknown_command_and_no_argument_are_told(refused: Refused) -> None:
     assert refused("nonsense").startswith("No such command 'nonsense'")
     assert refused("why").startswith("Missing argument 'symbol'")
+
+
+@pytest.mark.parametrize("date", ["2015-13-01", "20150226", "LAST"])
+def test_a_date_to_audit_is_looked_at_before_anyone_is_asked(refused: Refused, date: str) -> None:
+    assert f"DATE '{date}' is no date" in refused(f"audit {date}")

@@ -126,6 +126,8 @@ def test_a_row_that_only_one_has_is_named_with_its_home(execute: Execute, capsys
     ("changes", "line"),
     [
         ({"--session": "yesterday"}, "'yesterday' is no date"),
+        ({"--session": "20150202"}, "'20150202' is no date"),
+        ({"--session": "2015-W06-1"}, "'2015-W06-1' is no date"),
         ({"--session": "2015-02-07"}, "is no session of the exchange"),
         ({"--to": "2014-01-02"}, "lies before the first"),
         ({"--session": "2016-02-05"}, "has no bars of 2016-02-05"),

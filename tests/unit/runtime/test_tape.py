@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.runtime.tape import MAGIC, NoTape, TapeWriter, read_tape
+from shared.runtime.tape import CUT, FRAME, MAGIC, NoTape, TapeWriter, read_tape, unread
 
 RECORDS = [b"first", b"second " * 200, b"", b"a third one, which is like the second " * 50]
 
@@ -68,3 +68,16 @@ def test_the_zeros_that_a_power_cut_leaves_are_no_records(tmp_path: Path) -> Non
     assert list(read_tape(path)) == RECORDS
     written(path, [b"after the restart"])
     assert list(read_tape(path)) == [*RECORDS, b"after the restart"]
+
+
+def test_what_stands_behind_a_damaged_record_is_counted_and_kept_beside_the_tape(tmp_path: Path) -> None:
+    path = written(tmp_path / "day.tape", RECORDS)
+    assert unread(path) == 0
+    data = bytearray(path.read_bytes())
+    data[len(MAGIC) + FRAME.size] ^= 0xFF
+    path.write_bytes(data)
+    assert unread(path) == len(data) - len(MAGIC)
+    written(path, [b"after the restart"])
+    assert list(read_tape(path)) == [b"after the restart"]
+    kept = tmp_path / f"day.tape{CUT}"
+    assert (kept.read_bytes(), kept.stat().st_mode & 0o777) == (bytes(data[len(MAGIC) :]), 0o600)

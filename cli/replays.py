@@ -69,8 +69,8 @@ def replay(
     if tape is not None:
         from cli.tape_run import run as play_tape
 
-        if bars is not None or session is not None:
-            raise Trouble("--tape holds its own bars and session: leave --bars and --session away")
+        if (bars, session, daily, to, watchlist) != (None,) * 5:
+            raise Trouble("--tape holds its own bars, sessions and lists: leave every other option but --json away")
         raise typer.Exit(play_tape(tape, json))
     from cli.replay_run import Asked, run
 

@@ -67,7 +67,7 @@ def simulate(
 
     Example: execution simulate --seed 1 --seeds 20
     """
-    if seeds < 1 or seconds < 0 or steps < 0 or jobs < 0:
+    if seeds < 1 or not seconds >= 0 or steps < 0 or jobs < 0:  # `not >=` refuses nan, too
         raise Trouble("--seeds must be 1 or more, --seconds, --steps and --jobs 0 or more")
     from cli.simulation import many, trial
     from shared.runtime.settings import Pace

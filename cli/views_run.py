@@ -114,4 +114,4 @@ def _nothing_of(database: sqlite3.Connection, symbol: str, session: dt.date | No
     known = [name for [name] in database.execute("SELECT DISTINCT symbol FROM verdicts ORDER BY symbol")]
     when = f"in session {session}" if session is not None else "in any session"
     have = f"there are some of {', '.join(known[:12])}{', ...' if len(known) > 12 else ''}" if known else "of no symbol"
-    return f"no verdict on {symbol} {when}: it was no candidate; {have}"
+    return f"no verdict on {symbol or repr(symbol)} {when}: it was no candidate; {have}"

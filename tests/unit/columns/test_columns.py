@@ -185,5 +185,5 @@ def test_a_market_with_a_bar_that_may_fail_a_check_is_played_bar_by_bar(tmp_path
     broken = pl.read_parquet(files.bars).with_row_index("row")
     low = pl.when(pl.col("row") == 7).then(pl.lit(0.01)).otherwise(pl.col("low"))
     broken.with_columns(low=low).drop("row").write_parquet(files.bars)
-    with pytest.raises(Unfit, match="may fail a check"):
+    with pytest.raises(Unfit, match="may fail a check, the first of "):
         columns_of(files, Rules())

@@ -33,7 +33,7 @@ from shared.contracts.wire import encode_json
 from shared.runtime.bus import Entry
 from shared.runtime.halt import HaltFile
 from shared.runtime.loop import Plain
-from shared.runtime.tape import NoTape, read_tape, unread
+from shared.runtime.tape import NoTape, read_tape
 
 READ_BY_SIGNALS: Final = ("daily", "candidates", "positions", "bars")
 NEVER: Final = dt.datetime.min.replace(tzinfo=dt.UTC)
@@ -53,7 +53,7 @@ class Difference(Struct, frozen=True, kw_only=True):
 class Played(Struct, frozen=True, kw_only=True):
     """What came of a tape. decisions: how many minutes of a partition were compared. digest_then: None: no ending.
 
-    last: the last tick on it, UTC. unread: bytes at its end that are torn or damaged.
+    last: the last tick on it, UTC.
     """
 
     session: dt.date
@@ -66,7 +66,6 @@ class Played(Struct, frozen=True, kw_only=True):
     digest_then: str | None
     digest: str
     last: dt.datetime
-    unread: int
 
 
 def play_tape(path: Path, until: dt.datetime | None = None) -> Played:
@@ -92,15 +91,16 @@ def play_tape(path: Path, until: dt.datetime | None = None) -> Played:
             case Reborn():
                 playback.begin_life(record)
             case Step():
-                if until is not None and _last_tick(record) > until:
+                tick = _last_tick(record)
+                if until is not None and tick > until:
                     break
                 playback.step(record)
-                last = max(last, _last_tick(record))
+                last = max(last, tick)
             case Ending():
                 ending = record.digest
             case Opening():
                 raise NoTape(f"{path} begins twice")
-    return playback.played(opening.session, ending, last, unread(path))
+    return playback.played(opening.session, ending, last)
 
 
 def _last_tick(step: Step) -> dt.datetime:
@@ -188,7 +188,7 @@ class _Playback:
         self._state.sent()
         self._tell(out)
 
-    def played(self, session: dt.date, ending: str | None, last: dt.datetime, unread: int) -> Played:
+    def played(self, session: dt.date, ending: str | None, last: dt.datetime) -> Played:
         return Played(
             session=session,
             store=self._store,
@@ -200,7 +200,6 @@ class _Playback:
             digest_then=ending,
             digest=self._store.digest(),
             last=last,
-            unread=unread,
         )
 
     def _hear(self, stream: str, message: Message) -> None:

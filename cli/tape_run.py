@@ -15,6 +15,7 @@ from cli.outcome import counted
 from cli.playback import Difference, Played, play_tape
 from cli.show import clock, print_json
 from cli.trouble import DONE, NOT_WELL, Trouble
+from shared.runtime.tape import unread
 
 SHOWN: Final = 20
 
@@ -46,10 +47,10 @@ def run(tape: Path, as_json: bool) -> int:
     """Play the tape and print what came of it; returns the exit code. Nothing is written. Raises Trouble and NoTape."""
     began = time.monotonic()
     try:
-        played = play_tape(tape)
+        played, left = play_tape(tape), unread(tape)
     except OSError as fault:
         raise Trouble(f"{tape} cannot be read ({fault.strerror}); tapes are in data/tape of a home") from None
-    outcome = outcome_of(played, time.monotonic() - began)
+    outcome = outcome_of(played, left, time.monotonic() - began)
     if as_json:
         print_json(outcome)
     else:
@@ -57,12 +58,12 @@ def run(tape: Path, as_json: bool) -> int:
     return DONE if outcome.same else NOT_WELL
 
 
-def outcome_of(played: Played, seconds: float) -> TapeOutcome:
+def outcome_of(played: Played, left: int, seconds: float) -> TapeOutcome:
     with copied(played.store) as ledger:
         counts = counted(ledger)
     return TapeOutcome(
         session=played.session,
-        same=not played.unread and not played.differences and played.digest_then in (None, played.digest),
+        same=not left and not played.differences and played.digest_then in (None, played.digest),
         steps=played.steps,
         restarts=played.restarts,
         lives=played.lives,
@@ -71,7 +72,7 @@ def outcome_of(played: Played, seconds: float) -> TapeOutcome:
         counts=counts,
         digest=played.digest,
         digest_then=played.digest_then,
-        unread=played.unread,
+        unread=left,
         seconds=round(seconds, 3),
     )
 

@@ -61,9 +61,9 @@ class Columns:
             raise Unfit("some bars have no usable symbol")
         names = scanned.with_columns(pl.col("symbol").cast(pl.Enum(sorted(self.symbols))))  # numbers group faster
         self._minutes = _sorted(collect(daily_bars.in_session(names, days), bars))
-        suspects = daily_bars.suspect_sessions(self._minutes, max_jump).sort("session", "symbol")
+        suspects = daily_bars.suspect_sessions(self._minutes, max_jump)
         if not suspects.is_empty():
-            first = suspects.row(0, named=True)
+            first = suspects.sort("session", "symbol").row(0, named=True)
             raise Unfit(f"some bars may fail a check, the first of {first['symbol']} on {first['session']}")
         self._rows = self._minutes.select("minute", *PRICED)
         numbered = daily_bars.numbered(self._minutes)

@@ -27,28 +27,35 @@ _NAME: Final = re.compile(
 def adopt(unit: Unit, seen: BrokerOrder, at: dt.datetime) -> bool:
     """Take in an order of ours that the ledger does not know (a restored backup), or one that replaced ours by hand."""
     replaced = unit.store.order_by_broker_id(seen.replaces) if seen.replaces else None
-    name = _NAME.match(seen.client_order_id)
-    if name is not None and installation_of(seen.client_order_id) == unit.store.installation:
+    name = _name_of(seen.client_order_id)
+    if name is not None and name["installation"] == unit.store.installation:
         order = _own(unit, seen, name, at)
     elif replaced is not None:
         order = _changed_by_hand(unit, seen, replaced, at)
     else:
         return False
-    unit.store.record_order_once(order)
-    reports.see(unit, seen, seen.status, at)
-    unit.alert(
-        "warning",
-        f"adopted-{order.client_order_id}",
-        f"{order.client_order_id} stands at the broker ({seen.status}) and was not in the ledger; taken in",
-        symbol=order.symbol,
-    )
+    text = f"{order.client_order_id} stands at the broker ({seen.status}) and was not in the ledger; taken in"
+    _take_in(unit, order, seen, at)
+    unit.alert("warning", f"adopted-{order.client_order_id}", text, symbol=order.symbol)
     return True
 
 
 def installation_of(client_order_id: str) -> str:
     """The installation whose name of an order this is; empty where it is none of this program's."""
+    name = _name_of(client_order_id)
+    return name["installation"] if name is not None else ""
+
+
+def _name_of(client_order_id: str) -> re.Match[str] | None:
+    """Its parts; None where no installation of this program gives such a name."""
     name = _NAME.match(client_order_id)
-    return name["installation"] if name is not None and _kind(name["kind"]) is not None else ""
+    return name if name is not None and _kind(name["kind"]) is not None else None
+
+
+def _take_in(unit: Unit, order: Order, seen: BrokerOrder, at: dt.datetime) -> None:
+    """Write `order`, and fold what the broker shows of it."""
+    unit.store.record_order_once(order)
+    reports.see(unit, seen, seen.status, at)
 
 
 def book_sales_by_hand(
@@ -88,14 +95,9 @@ def _take_sale(unit: Unit, seen: BrokerOrder, at: dt.datetime) -> None:
     number = unit.store.next_order_number(session.session, seen.symbol, OrderKind.EXIT)
     name = ids.client_order_id(unit.store.installation, session.session, seen.symbol, OrderKind.EXIT, number)
     order = replace(_row(seen, name, session.session, OrderKind.EXIT, parent="", at=at), note="sold at the broker")
-    unit.store.record_order_once(order)
-    reports.see(unit, seen, seen.status, at)
-    unit.alert(
-        "warning",
-        f"by-hand-{seen.broker_id}",
-        f"{seen.filled_qty} {seen.symbol} of ours were sold at the broker by hand; booked as {name}",
-        symbol=seen.symbol,
-    )
+    text = f"{seen.filled_qty} {seen.symbol} of ours were sold at the broker by hand; booked as {name}"
+    _take_in(unit, order, seen, at)
+    unit.alert("warning", f"by-hand-{seen.broker_id}", text, symbol=seen.symbol)
 
 
 def _own(unit: Unit, seen: BrokerOrder, name: re.Match[str], at: dt.datetime) -> Order:

@@ -16,7 +16,7 @@ from services.state import account_stop, actions, adoption, assets, fills, forei
 from services.state.model import Order
 from services.state.records import ActionRow, ActionStatus, ForeignItem
 from services.state.unit import Unit
-from shared.contracts.orders import BrokerAccount, BrokerOrder, BrokerPosition, BrokerSnapshot
+from shared.contracts.orders import BrokerOrder, BrokerPosition, BrokerSnapshot
 from shared.contracts.rules import LimitRules
 from shared.contracts.vocabulary import ActionKind, Status
 
@@ -47,8 +47,7 @@ def on_snapshot(unit: Unit, snapshot: BrokerSnapshot, limits: LimitRules) -> Non
         if snapshot.orders is not None:
             adoption.book_sales_by_hand(unit, snapshot.orders, snapshot.fills, snapshot.at)
     assets.learn(unit, snapshot.assets)
-    if snapshot.account is not None:
-        _account(unit, snapshot.account, snapshot, limits, request)
+    _account(unit, snapshot, limits, request)
     if first:
         _tell_start(unit, alerts)
     if snapshot.dropped:
@@ -148,13 +147,10 @@ def _shares(unit: Unit, positions: tuple[BrokerPosition, ...], unread: tuple[str
     foreign.tell(unit, {"shares"}, found, unread)
 
 
-def _account(
-    unit: Unit,
-    seen: BrokerAccount,
-    snapshot: BrokerSnapshot,
-    limits: LimitRules,
-    request: ActionRow | None,
-) -> None:
+def _account(unit: Unit, snapshot: BrokerSnapshot, limits: LimitRules, request: ActionRow | None) -> None:
+    seen = snapshot.account
+    if seen is None:
+        return
     account = unit.store.account()
     session = unit.store.last_session()
     opening = session is not None and session.opening_equity is None

@@ -40,6 +40,7 @@ from shared.domain import calendar
 from shared.runtime.bus import Entry
 from shared.runtime.loop import Plain
 from shared.runtime.settings import load_settings
+from shared.runtime.tape import unread
 from tests.chaos.day import SESSION, the_day, the_source
 
 DAY = calendar.session(SESSION)
@@ -216,7 +217,7 @@ def test_a_tape_that_cannot_be_read_to_its_end_is_not_called_the_same(room: Live
     whole = (room.home / "data" / "tape" / f"{SESSION}.tape").read_bytes()
     damaged = tmp_path / "damaged.tape"
     damaged.write_bytes(whole[:-1])
-    outcome = outcome_of(play_tape(damaged), 0.0)
+    outcome = outcome_of(play_tape(damaged), unread(damaged), 0.0)
     assert (outcome.same, outcome.differences, outcome.unread > 0) == (False, (), True)
     assert f"UNREAD: the last {outcome.unread:,} bytes" in in_words(outcome)
 
